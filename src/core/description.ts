@@ -1,0 +1,169 @@
+import type { Json, JsonObject } from "./json.ts";
+import type { TableRef } from "./table.ts";
+
+/**
+ * An index as its author described it (design 4.1), normalised: shorthands expanded, table names
+ * split into schema and name, order of fields kept. Produced by config/, consumed by
+ * postgres/documents. Nothing here has been checked against a database.
+ */
+export interface IndexDescription {
+  readonly name: string;
+  readonly table: TableRef;
+  /** Columns that make the `_id`; absent: the primary key. */
+  readonly key?: readonly string[];
+  readonly where: readonly Filter[];
+  readonly softDelete?: SoftDelete;
+  readonly fields: readonly FieldDescription[];
+  readonly settings?: JsonObject;
+  readonly analysis?: JsonObject;
+  readonly mappings?: JsonObject;
+  /** Names of the sinks this index goes to; absent: all. */
+  readonly sinks?: readonly string[];
+  readonly onRejected: RejectionPolicy;
+}
+
+/** What to do with a rejected document: end the run before acknowledging, or count it and go on. */
+export type RejectionPolicy = "stop" | "skip";
+
+/** A row is gone when the column is true or non-null, or when all filters hold. */
+export type SoftDelete =
+  | { readonly kind: "column"; readonly column: string }
+  | { readonly kind: "when"; readonly filters: readonly Filter[] };
+
+/** A filter over one row. Values are JSON scalars, bound as text and cast to the column's type. */
+export type Filter =
+  | {
+    readonly kind: "compare";
+    readonly column: string;
+    readonly op: CompareOperator;
+    /** One value for most, a list for in/notIn, two for between, none for isNull/isNotNull. */
+    readonly values: readonly (string | number | boolean)[];
+  }
+  | { readonly kind: "any" | "all"; readonly filters: readonly Filter[] }
+  | { readonly kind: "sql"; readonly sql: string };
+
+export type CompareOperator =
+  | "eq"
+  | "neq"
+  | "lt"
+  | "lte"
+  | "gt"
+  | "gte"
+  | "like"
+  | "ilike"
+  | "in"
+  | "notIn"
+  | "between"
+  | "isNull"
+  | "isNotNull";
+
+export type FieldDescription =
+  | ScalarField
+  | GeoPointField
+  | ObjectField
+  | RelationField
+  | AggregateField;
+
+/** The types of a scalar field that this release maps; others are "not supported yet". */
+export type ScalarType =
+  | "text"
+  | "keyword"
+  | "enum"
+  | "uuid"
+  | "boolean"
+  | "short"
+  | "integer"
+  | "long"
+  | "unsigned_long"
+  | "float"
+  | "double"
+  | "decimal"
+  | "date"
+  | "date_nanos"
+  | "json"
+  | "ip"
+  | "wildcard"
+  | "match_only_text"
+  | "search_as_you_type";
+
+export type Transform = "lowercase" | "trim" | { readonly default: Json };
+
+/** A column or an expression of the row itself; an array column gives an array. */
+export interface ScalarField {
+  readonly kind: "scalar";
+  readonly name: string;
+  readonly type: ScalarType;
+  readonly from:
+    | { readonly kind: "column"; readonly column: string }
+    | { readonly kind: "sql"; readonly sql: string };
+  readonly transforms: readonly Transform[];
+  /** decimal: digits kept by `scaled_float`; absent: double. */
+  readonly scale?: number;
+  /** json: how it is mapped; absent: "disabled" (stored, not searched). */
+  readonly as?: "flat_object" | "object" | "disabled";
+  /** text and keyword: false drops the derived subfield. */
+  readonly subfields?: boolean;
+}
+
+/** A point from two numeric columns, or from one column of type point. */
+export interface GeoPointField {
+  readonly kind: "geo_point";
+  readonly name: string;
+  readonly from:
+    | { readonly kind: "pair"; readonly lat: string; readonly lon: string }
+    | { readonly kind: "column"; readonly column: string };
+}
+
+/** Columns of the same row grouped under one name. */
+export interface ObjectField {
+  readonly kind: "object";
+  readonly name: string;
+  readonly fields: readonly FieldDescription[];
+}
+
+export interface Through {
+  readonly table: TableRef;
+  /** Junction columns that point to the row that holds this field. */
+  readonly leftKey: readonly string[];
+  /** Junction columns that point to the related table. */
+  readonly rightKey: readonly string[];
+}
+
+export interface OrderBy {
+  readonly column: string;
+  readonly direction: "asc" | "desc";
+  readonly nulls: "first" | "last";
+}
+
+/** Rows of another table folded in: an object (belongsTo, hasOne) or an array of them. */
+export interface RelationField {
+  readonly kind: "belongsTo" | "hasOne" | "hasMany" | "manyToMany";
+  readonly name: string;
+  readonly table: TableRef;
+  /** belongsTo: columns of this row. hasOne and hasMany: columns of the other table. manyToMany: []. */
+  readonly columns: readonly string[];
+  /** The columns pointed at; absent: the primary key of the table pointed at. */
+  readonly references?: readonly string[];
+  /** manyToMany only. */
+  readonly through?: Through;
+  readonly where: readonly Filter[];
+  readonly orderBy: readonly OrderBy[];
+  readonly limit?: number;
+  /** "nested" keeps each element's fields together when searching; "object" flattens them. */
+  readonly mapping: "object" | "nested";
+  readonly fields: readonly FieldDescription[];
+}
+
+/** A figure over related rows. */
+export interface AggregateField {
+  readonly kind: "count" | "sum" | "avg" | "min" | "max" | "ids";
+  readonly name: string;
+  readonly table: TableRef;
+  /** sum, avg, min, max: the column; ids: absent means the child's key. */
+  readonly column?: string;
+  /** Columns of the other table that point here; [] with `through`. */
+  readonly foreignKey: readonly string[];
+  readonly references?: readonly string[];
+  readonly through?: Through;
+  readonly where: readonly Filter[];
+}

@@ -1,0 +1,36 @@
+import type { RowKey } from "./change.ts";
+
+/** Names a document: its index, its `_id`, and the root row's key that the `_id` was made from. */
+export interface DocumentId {
+  readonly index: string;
+  readonly id: string;
+  readonly key: RowKey;
+}
+
+/** A document to write. */
+export interface Document {
+  readonly index: string;
+  readonly id: string;
+  /** External version (design 5.3): epoch << 55 | position read before the build. */
+  readonly version: bigint;
+  /** The JSON exactly as Postgres rendered it, on one line; null deletes the document. */
+  readonly body: string | null;
+}
+
+/**
+ * Who writes. "live", the owner of the stream, wins a tie of versions (`external_gte`); "fill",
+ * a seed or a repair, must be strictly newer (`external`).
+ */
+export type WriteMode = "live" | "fill";
+
+/** A document that can't be built or that a sink refused. Never an error of the whole batch. */
+export interface Rejection {
+  readonly index: string;
+  readonly id: string;
+  /** The kind of refusal without any value: `mapper_parsing_exception`, `22P02`, `too_large`. */
+  readonly type: string;
+  /** The field concerned, where it is known. */
+  readonly field?: string;
+  /** The whole text. It may quote row content: for the dead letter alone, never for a log. */
+  readonly reason: string;
+}

@@ -1,0 +1,130 @@
+import type { Change, RowKey } from "./change.ts";
+import type { Checkpoint, SeedState } from "./checkpoint.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Document, DocumentId, Rejection, WriteMode } from "./document.ts";
+import type { IndexPlan } from "./plan.ts";
+import type { Epoch, PositionKind, SourceIdentity, TableLevel } from "./source.ts";
+
+/** Where a capture stands once it is prepared. */
+export interface Anchor {
+  readonly identity: SourceIdentity;
+  readonly positionKind: PositionKind;
+  /**
+   * True when nothing was resumed (no cursor, or one that no longer holds): every index counts as
+   * unseeded.
+   */
+  readonly fresh: boolean;
+}
+
+/** A capture's acknowledged position. */
+export interface Confirmed {
+  readonly cursor: string;
+  /** Everything committed before this moment has been acknowledged: ISO 8601, µs, UTC. */
+  readonly through: string;
+}
+
+/** Finds changed rows. Claims what `levels` says, no more. */
+export interface ChangeCapture extends AsyncDisposable {
+  readonly levels: readonly TableLevel[];
+  /**
+   * Anchors a resume point; resolves before any snapshot reads its first row. `cursor` is what
+   * `confirmed` returned in an earlier run, or undefined to start. Throws FatalError
+   * SOURCE_CHANGED when the cursor belongs to another server or to one that went back in time.
+   */
+  prepare(cursor: string | undefined, signal: AbortSignal): Promise<Anchor>;
+  /**
+   * Root rows of one index that exist, in key order, strictly after `after`, in short read-only
+   * transactions of at most `chunk` rows. The last delivery of a chunk is `drained`.
+   * Ends early when the signal aborts: the caller checks it before marking anything seeded.
+   */
+  snapshot(
+    plan: IndexPlan,
+    from: { readonly after?: RowKey; readonly chunk: number },
+    signal: AbortSignal,
+  ): AsyncIterable<Delivery<Change>>;
+  /** The planner's estimate of how many rows `snapshot` yields in all. */
+  estimate(plan: IndexPlan, signal: AbortSignal): Promise<number>;
+  /**
+   * Changes after the confirmed position, endless. Ends only by throwing: FatalError,
+   * RetryableError (the caller opens everything again), or the signal's reason.
+   */
+  live(signal: AbortSignal): AsyncIterable<Delivery<Change>>;
+  /** The acknowledged position: what a restart may resume from. Cheap; called often. */
+  confirmed(): Confirmed;
+  /** Resolves when `confirmed().through` has changed since the last call of this. */
+  advanced(signal: AbortSignal): Promise<void>;
+}
+
+/** Built documents of one batch. */
+export interface Built {
+  readonly documents: readonly Document[];
+  /** Documents that can't be built: a failing cast, a body over the limit. The rest is in `documents`. */
+  readonly rejections: readonly Rejection[];
+}
+
+/** From changed rows to documents, set-based: statements per batch, never per row. */
+export interface DocumentBuilder extends AsyncDisposable {
+  readonly plans: readonly IndexPlan[];
+  /** The documents that a set of changed rows can alter; each once. */
+  resolve(changes: readonly Change[], signal: AbortSignal): Promise<readonly DocumentId[]>;
+  /**
+   * One statement per index. The position that becomes the version is read before, on the same
+   * connection, in a statement of its own. No row, a filtered or a soft-deleted one: a delete.
+   * Throws RetryableError EPOCH_CHANGED when the position isn't of the epoch's timeline and kind.
+   */
+  build(ids: readonly DocumentId[], epoch: Epoch, signal: AbortSignal): Promise<Built>;
+  /** Moves the position past everything used before (design 5.3); a no-op on a standby. */
+  advancePosition(signal: AbortSignal): Promise<void>;
+}
+
+/** Where documents go. Knows nothing of tables. */
+export interface Sink extends AsyncDisposable {
+  readonly name: string;
+  /** One line about what it is connected to and as whom; throws when it can't be reached. */
+  connect(signal: AbortSignal): Promise<string>;
+  /** The stored progress of filling this plan's index; undefined when it was never begun. Reads only. */
+  seedState(plan: IndexPlan, signal: AbortSignal): Promise<SeedState | undefined>;
+  /**
+   * The plan's physical index exists with its mapping, and is written to from now on. Idempotent;
+   * called before any write, on resumes too. Throws FatalError MAPPING_CONFLICT when what exists
+   * contradicts the plan. `fresh` names a new filling: an empty generation, beside the one that an
+   * alias may still serve; absent, the filling that `seedState` named goes on.
+   */
+  ensure(plan: IndexPlan, fresh: string | undefined, signal: AbortSignal): Promise<void>;
+  /** Stores how far the filling is: only after those documents' `write` resolved. */
+  saveSeed(
+    index: string,
+    progress: { readonly after: RowKey; readonly rows: number },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Makes the filled index what searches see, drops what it replaces, and remembers it. */
+  markSeeded(index: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when every document not listed is durable. A document that is already there in a
+   * newer version counts as durable. Each document occurs once in a call. Throws RetryableError
+   * when what is not durable may be sent again as a whole, FatalError when it can't.
+   */
+  write(
+    documents: readonly Document[],
+    mode: WriteMode,
+    signal: AbortSignal,
+  ): Promise<readonly Rejection[]>;
+  /** Makes everything written so far visible to searches of the named indexes. */
+  refresh(indexes: readonly string[], signal: AbortSignal): Promise<void>;
+  /** The stored checkpoint; undefined when there is none. Reads only. */
+  loadCheckpoint(signal: AbortSignal): Promise<Checkpoint | undefined>;
+  /** Throws FatalError INDEX_LOST when a physical index isn't the one `ensure` saw. */
+  saveCheckpoint(checkpoint: Checkpoint, signal: AbortSignal): Promise<void>;
+}
+
+/** One hit of a search: the id, the score where there is one, and the document's JSON. */
+export interface Hit {
+  readonly id: string;
+  readonly score?: number;
+  readonly body: string;
+}
+
+/** A sink that can search: the `search` command works on it. */
+export interface Searchable {
+  search(index: string, query: string, limit: number, signal: AbortSignal): Promise<readonly Hit[]>;
+}

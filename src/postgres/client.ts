@@ -1,0 +1,266 @@
+import postgres from "postgres";
+import { translate } from "./errors.ts";
+
+/** A statement with its parameters, all as text; arrays by `arrayLiteral`. */
+export interface Statement {
+  readonly text: string;
+  readonly params?: readonly (string | null)[];
+}
+
+/** A row: each column's text as Postgres prints it. Numbers, booleans and times stay text. */
+export type Row = readonly (string | null)[];
+
+/** Read-only access to the source database with the session settings driftless relies on. */
+export interface Database extends AsyncDisposable {
+  /** `user@host:port/database`, without the password. */
+  readonly detail: string;
+  readonly pooled: boolean;
+  /** Runs one statement in a transaction of its own. */
+  query(statement: Statement, signal: AbortSignal): Promise<readonly Row[]>;
+  /**
+   * Runs statements in order on one connection, each in a transaction of its own and so with a
+   * snapshot of its own, taken after the one before has finished; one round trip on direct
+   * connections. Fails as a whole with the first error.
+   */
+  sequence(
+    statements: readonly Statement[],
+    signal: AbortSignal,
+  ): Promise<readonly (readonly Row[])[]>;
+  /**
+   * Pids of this Database's own backends, as far as they are known; [] behind a pooler, where a pid
+   * names somebody else's transaction next. A pid may be stale: match the application name, which
+   * no other direct connection can bear, and the role too.
+   */
+  ownPids(): readonly number[];
+  readonly applicationName: string;
+  /** Whether a pooler answers in place of the server: the pid of the handshake isn't the backend's. */
+  behindPooler(signal: AbortSignal): Promise<boolean>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly tls?: TlsOptions;
+  /** "transaction": behind PgBouncer in transaction mode. */
+  readonly pooler: "none" | "transaction";
+  /** "refuse": a table whose rows a policy hides is an error, not a smaller table (design 3.8). */
+  readonly rowSecurity: "refuse" | "allow";
+  readonly maxConnections: number;
+  /** Random per process: see `ownPids`. */
+  readonly applicationName: string;
+  /** 0: none. */
+  readonly statementTimeoutMs: number;
+}
+
+export interface TlsOptions {
+  readonly mode: "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
+  /** PEM texts. */
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** Opens a pool lazily: nothing connects before the first statement. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const pooled = options.pooler === "transaction";
+  const settings = sessionSettings(options);
+  const tls = tlsOf(options.tls);
+  const sql = postgres(options.url, {
+    max: options.maxConnections,
+    fetch_types: false,
+    prepare: !pooled,
+    connect_timeout: 10,
+    // The engine decides when to try again; a long-lived poller isn't recycled.
+    backoff: 0 as unknown as boolean,
+    max_lifetime: null,
+    idle_timeout: 0,
+    onnotice: () => {},
+    types: TEXT_TYPES,
+    ...(tls === undefined ? {} : { ssl: tls }),
+    // A pooler refuses unknown startup parameters: there each transaction sets its own.
+    connection: {
+      ...(pooled ? {} : settings),
+      application_name: options.applicationName,
+    } as Record<string, string>,
+  });
+  const pids = new Set<number>();
+
+  async function run(
+    connection: postgres.Sql | postgres.ReservedSql,
+    statements: readonly Statement[],
+    signal: AbortSignal,
+  ): Promise<readonly (readonly Row[])[]> {
+    signal.throwIfAborted();
+    const pending: { cancel(): void }[] = [];
+    const send = (text: string, params: readonly (string | null)[]) => {
+      const query = connection.unsafe(text, [...params], { prepare: !pooled });
+      pending.push(query);
+      return query.values().execute() as unknown as PromiseLike<readonly Row[] & WithState>;
+    };
+    const onAbort = () => {
+      for (const query of pending) query.cancel();
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      const results = statements.map(({ text, params }) => {
+        if (!pooled) return send(text, params ?? []);
+        const around = [send("BEGIN READ ONLY", []), send(settingsStatement(settings), [])];
+        const result = send(text, params ?? []);
+        around.push(send("COMMIT", []));
+        for (const other of around) Promise.resolve(other).catch(() => {});
+        return result;
+      });
+      const settled = await Promise.allSettled(results);
+      const rows: (readonly Row[])[] = [];
+      for (const result of settled) {
+        if (result.status === "rejected") throw result.reason;
+        if (!pooled && result.value.state?.pid) pids.add(result.value.state.pid);
+        rows.push(result.value);
+      }
+      return rows;
+    } catch (error) {
+      throw translate(error, signal);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async function sequence(
+    statements: readonly Statement[],
+    signal: AbortSignal,
+  ): Promise<readonly (readonly Row[])[]> {
+    if (statements.length === 0) return [];
+    signal.throwIfAborted();
+    let connection: postgres.ReservedSql;
+    try {
+      connection = await sql.reserve();
+    } catch (error) {
+      throw translate(error, signal);
+    }
+    try {
+      return await run(connection, statements, signal);
+    } finally {
+      connection.release();
+    }
+  }
+
+  return {
+    detail: detailOf(options.url),
+    pooled,
+    applicationName: options.applicationName,
+    ownPids: () => pooled ? [] : [...pids],
+    sequence,
+    async query(statement: Statement, signal: AbortSignal): Promise<readonly Row[]> {
+      const results = pooled
+        ? await sequence([statement], signal)
+        : await run(sql, [statement], signal);
+      return results[0] ?? [];
+    },
+    async behindPooler(signal: AbortSignal): Promise<boolean> {
+      signal.throwIfAborted();
+      try {
+        const result = await sql.unsafe("SELECT pg_backend_pid()").values() as unknown as
+          & readonly Row[]
+          & WithState;
+        return Number(result[0]?.[0]) !== result.state?.pid;
+      } catch (error) {
+        throw translate(error, signal);
+      }
+    },
+    [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }),
+  };
+}
+
+/** A Postgres array's text: `{"a",NULL,"b\"c"}`. Bind it and cast: `$1::bigint[]`. */
+export function arrayLiteral(values: readonly (string | null)[]): string {
+  let text = "{";
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (i > 0) text += ",";
+    text += value === null || value === undefined
+      ? "NULL"
+      : `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  }
+  return text + "}";
+}
+
+/** A quoted identifier. */
+export function quote(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
+}
+
+interface WithState {
+  readonly state?: { readonly pid?: number };
+}
+
+/** What makes texts, plans and waiting independent of the role's, the database's and the server's defaults. */
+function sessionSettings(options: DatabaseOptions): Record<string, string> {
+  return {
+    TimeZone: "UTC",
+    DateStyle: "ISO, MDY",
+    IntervalStyle: "iso_8601",
+    extra_float_digits: "1",
+    bytea_output: "hex",
+    lc_monetary: "C",
+    search_path: "public",
+    row_security: options.rowSecurity === "refuse" ? "off" : "on",
+    default_transaction_read_only: "on",
+    statement_timeout: String(options.statementTimeoutMs),
+    lock_timeout: "5000",
+    idle_in_transaction_session_timeout: "60000",
+    jit: "off",
+    max_parallel_workers_per_gather: "0",
+    // The size of a batch changes from call to call: a plan made for another one may not fit.
+    plan_cache_mode: "force_custom_plan",
+  };
+}
+
+function settingsStatement(settings: Readonly<Record<string, string>>): string {
+  const calls = Object.entries(settings).map(([name, value]) =>
+    `set_config('${name}', '${value}', true)`
+  );
+  return `SELECT ${calls.join(", ")}`;
+}
+
+function tlsOf(tls: TlsOptions | undefined): postgres.Options<Record<string, never>>["ssl"] {
+  if (tls === undefined) return undefined;
+  if (tls.mode === "disable") return false;
+  const files = {
+    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls.key === undefined ? {} : { key: tls.key }),
+  };
+  if (tls.mode === "prefer") return "prefer";
+  if (tls.mode === "require") return { rejectUnauthorized: false, ...files };
+  if (tls.mode === "verify-ca") return { checkServerIdentity: () => undefined, ...files };
+  return files;
+}
+
+function detailOf(url: string): string {
+  try {
+    const { username, hostname, port, pathname } = new URL(url);
+    const user = username === "" ? "" : `${decodeURIComponent(username)}@`;
+    return `${user}${hostname}:${port === "" ? "5432" : port}${pathname}`;
+  } catch {
+    return "(unparsable url)";
+  }
+}
+
+/**
+ * Every value crosses as the text Postgres prints and reads. postgres.js would turn a timestamp
+ * into a Date (ms, so a cursor would loop for ever on ties), 't' into true, and JSON-encode a text
+ * bound to a json parameter.
+ */
+const asText = (from: readonly number[]) => ({
+  to: from[0] ?? 25,
+  from: [...from],
+  serialize: (value: unknown) => String(value),
+  parse: (value: unknown) => value,
+});
+const TEXT_TYPES = {
+  string: asText([25]),
+  number: asText([23, 21, 26, 700, 701]),
+  json: asText([114, 3802]),
+  boolean: asText([16]),
+  date: asText([1184, 1114, 1082]),
+  bytea: asText([17]),
+};
