@@ -14,6 +14,8 @@ export interface Anchor {
    * unseeded.
    */
   readonly fresh: boolean;
+  /** The source's clock: `confirmed().through` past it means that the capture has caught up. */
+  readonly now: string;
 }
 
 /** A capture's acknowledged position. */
@@ -65,6 +67,8 @@ export interface Built {
 /** From changed rows to documents, set-based: statements per batch, never per row. */
 export interface DocumentBuilder extends AsyncDisposable {
   readonly plans: readonly IndexPlan[];
+  /** The document of one root row, by the index's own key: what a seed reads. */
+  identify(index: string, key: RowKey): DocumentId;
   /** The documents that a set of changed rows can alter; each once. */
   resolve(changes: readonly Change[], signal: AbortSignal): Promise<readonly DocumentId[]>;
   /**

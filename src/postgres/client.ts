@@ -64,43 +64,49 @@ export function openDatabase(options: DatabaseOptions): Database {
   const pooled = options.pooler === "transaction";
   const settings = sessionSettings(options);
   const tls = tlsOf(options.tls);
-  const sql = postgres(options.url, {
-    max: options.maxConnections,
-    fetch_types: false,
-    prepare: !pooled,
-    connect_timeout: 10,
-    // The engine decides when to try again; a long-lived poller isn't recycled.
-    backoff: 0 as unknown as boolean,
-    max_lifetime: null,
-    idle_timeout: 0,
-    onnotice: () => {},
-    types: TEXT_TYPES,
-    ...(tls === undefined ? {} : { ssl: tls }),
-    // A pooler refuses unknown startup parameters: there each transaction sets its own.
-    connection: {
-      ...(pooled ? {} : settings),
-      application_name: options.applicationName,
-    } as Record<string, string>,
-  });
-  const pids = new Set<number>();
+  const open = () =>
+    postgres(options.url, {
+      max: 1,
+      fetch_types: false,
+      prepare: !pooled,
+      connect_timeout: 10,
+      // The engine decides when to try again; a long-lived poller isn't recycled.
+      backoff: 0 as unknown as boolean,
+      max_lifetime: null,
+      idle_timeout: 0,
+      onnotice: () => {},
+      types: TEXT_TYPES,
+      ...(tls === undefined ? {} : { ssl: tls }),
+      // A pooler refuses unknown startup parameters: there each transaction sets its own.
+      connection: {
+        ...(pooled ? {} : settings),
+        application_name: options.applicationName,
+      } as Record<string, string>,
+    });
+  const lanes = lanePool(Array.from({ length: options.maxConnections }, (): Lane => ({
+    sql: open(),
+    pid: undefined,
+  })));
 
-  async function run(
-    connection: postgres.Sql | postgres.ReservedSql,
+  async function sequence(
     statements: readonly Statement[],
     signal: AbortSignal,
   ): Promise<readonly (readonly Row[])[]> {
     signal.throwIfAborted();
+    const lane = await lanes.take();
     const pending: { cancel(): void }[] = [];
     const send = (text: string, params: readonly (string | null)[]) => {
-      const query = connection.unsafe(text, [...params], { prepare: !pooled });
+      const query = lane.sql.unsafe(text, [...params], { prepare: !pooled });
       pending.push(query);
-      return query.values().execute() as unknown as PromiseLike<readonly Row[] & WithState>;
+      return query.values().execute() as unknown as PromiseLike<Result>;
     };
     const onAbort = () => {
       for (const query of pending) query.cancel();
     };
     signal.addEventListener("abort", onAbort, { once: true });
     try {
+      signal.throwIfAborted();
+      // All are sent before the first has answered: the one connection runs them in this order.
       const results = statements.map(({ text, params }) => {
         if (!pooled) return send(text, params ?? []);
         const around = [send("BEGIN READ ONLY", []), send(settingsStatement(settings), [])];
@@ -109,37 +115,18 @@ export function openDatabase(options: DatabaseOptions): Database {
         for (const other of around) Promise.resolve(other).catch(() => {});
         return result;
       });
+      // None is left running behind the caller's back when one fails.
       const settled = await Promise.allSettled(results);
-      const rows: (readonly Row[])[] = [];
-      for (const result of settled) {
+      return settled.map((result) => {
         if (result.status === "rejected") throw result.reason;
-        if (!pooled && result.value.state?.pid) pids.add(result.value.state.pid);
-        rows.push(result.value);
-      }
-      return rows;
+        lane.pid = result.value.state?.pid;
+        return result.value;
+      });
     } catch (error) {
       throw translate(error, signal);
     } finally {
       signal.removeEventListener("abort", onAbort);
-    }
-  }
-
-  async function sequence(
-    statements: readonly Statement[],
-    signal: AbortSignal,
-  ): Promise<readonly (readonly Row[])[]> {
-    if (statements.length === 0) return [];
-    signal.throwIfAborted();
-    let connection: postgres.ReservedSql;
-    try {
-      connection = await sql.reserve();
-    } catch (error) {
-      throw translate(error, signal);
-    }
-    try {
-      return await run(connection, statements, signal);
-    } finally {
-      connection.release();
+      lanes.give(lane);
     }
   }
 
@@ -147,26 +134,52 @@ export function openDatabase(options: DatabaseOptions): Database {
     detail: detailOf(options.url),
     pooled,
     applicationName: options.applicationName,
-    ownPids: () => pooled ? [] : [...pids],
+    ownPids: () => pooled ? [] : lanes.all.flatMap(({ pid }) => pid === undefined ? [] : [pid]),
     sequence,
     async query(statement: Statement, signal: AbortSignal): Promise<readonly Row[]> {
-      const results = pooled
-        ? await sequence([statement], signal)
-        : await run(sql, [statement], signal);
-      return results[0] ?? [];
+      const [rows] = await sequence([statement], signal);
+      return rows ?? [];
     },
     async behindPooler(signal: AbortSignal): Promise<boolean> {
-      signal.throwIfAborted();
-      try {
-        const result = await sql.unsafe("SELECT pg_backend_pid()").values() as unknown as
-          & readonly Row[]
-          & WithState;
-        return Number(result[0]?.[0]) !== result.state?.pid;
-      } catch (error) {
-        throw translate(error, signal);
-      }
+      const [rows] = await sequence([{ text: "SELECT pg_backend_pid()" }], signal);
+      return Number(rows?.[0]?.[0]) !== (rows as Result | undefined)?.state?.pid;
     },
-    [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }),
+    async [Symbol.asyncDispose](): Promise<void> {
+      await Promise.all(lanes.all.map((lane) => lane.sql.end({ timeout: 1 })));
+    },
+  };
+}
+
+/**
+ * One connection. postgres.js runs a client's statements in order when it has one connection only;
+ * its `reserve` would not come back from a fresh connection without `fetch_types`.
+ */
+interface Lane {
+  readonly sql: postgres.Sql;
+  pid: number | undefined;
+}
+
+interface LanePool {
+  readonly all: readonly Lane[];
+  take(): Promise<Lane>;
+  give(lane: Lane): void;
+}
+
+function lanePool(all: readonly Lane[]): LanePool {
+  const free = [...all];
+  const waiting: ((lane: Lane) => void)[] = [];
+  return {
+    all,
+    take(): Promise<Lane> {
+      const lane = free.pop();
+      if (lane !== undefined) return Promise.resolve(lane);
+      return new Promise((resolve) => waiting.push(resolve));
+    },
+    give(lane: Lane): void {
+      const next = waiting.shift();
+      if (next === undefined) free.push(lane);
+      else next(lane);
+    },
   };
 }
 
@@ -188,9 +201,7 @@ export function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
 }
 
-interface WithState {
-  readonly state?: { readonly pid?: number };
-}
+type Result = readonly Row[] & { readonly state?: { readonly pid?: number } };
 
 /** What makes texts, plans and waiting independent of the role's, the database's and the server's defaults. */
 function sessionSettings(options: DatabaseOptions): Record<string, string> {

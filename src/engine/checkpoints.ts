@@ -1,0 +1,35 @@
+import type { Pipeline } from "./pipeline.ts";
+import type { Ground } from "./prepare.ts";
+
+/** Saves what was acknowledged. */
+export interface Checkpoints {
+  /** Stores the capture's acknowledged position in every sink; nothing when it hasn't moved. */
+  save(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Each sink keeps its own copy with its own coverage: one that is lost or new takes no other with
+ * it. The copies differ by a save at most, and the lowest is resumed from.
+ */
+export function checkpoints({ capture, sinks }: Pipeline, ground: Ground): Checkpoints {
+  let sequence = ground.sequence;
+  let saved = "";
+  return {
+    async save(signal: AbortSignal): Promise<void> {
+      const { cursor, through } = capture.confirmed();
+      if (saved === through + cursor) return;
+      sequence++;
+      for (const sink of sinks) {
+        await sink.saveCheckpoint({
+          identity: ground.anchor.identity,
+          epoch: ground.epoch,
+          sequence,
+          cursor,
+          confirmedThrough: through,
+          coverage: ground.coverage.get(sink.name) ?? {},
+        }, signal);
+      }
+      saved = through + cursor;
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import type { Change } from "../core/change.ts";
+import type { Delivery } from "../core/delivery.ts";
+import { batchingQueue } from "../flow/queue.ts";
+import { sleep } from "../flow/sleep.ts";
+import { together } from "../flow/together.ts";
+import { type Checkpoints, checkpoints } from "./checkpoints.ts";
+import { committer } from "./commit.ts";
+import type { EngineOptions, Pipeline } from "./pipeline.ts";
+import { type Ground, prepare } from "./prepare.ts";
+import { retrying } from "./retrying.ts";
+import { seedIndex } from "./seed.ts";
+
+/**
+ * One run: prepare → seed → follow. Mapping first, then the anchor is stored, and only then is a row
+ * read for a seed; live capture runs beside it from the anchor on. Resolves when `stop` has aborted
+ * and what was read is durable and acknowledged, or with `once` when everything committed before the
+ * start is. Throws RetryableError when everything has to be opened again, FatalError when waiting
+ * won't help. `signal` ends it at once, losing nothing: what isn't acknowledged is read again.
+ */
+export async function run(
+  pipeline: Pipeline,
+  options: EngineOptions,
+  stop: AbortSignal,
+  signal: AbortSignal,
+): Promise<void> {
+  const { observe } = options;
+  const ground = await prepare(pipeline, options, signal);
+  const store = checkpoints(pipeline, ground);
+  await store.save(signal);
+  const { fresh } = ground.anchor;
+  observe({ type: "anchored", fresh, through: pipeline.capture.confirmed().through });
+
+  // Ends capture and seeds; the queue is then drained.
+  const done = new AbortController();
+  const end = () => done.abort(stop.reason);
+  if (stop.aborted) end();
+  stop.addEventListener("abort", end, { once: true });
+  const queue = batchingQueue<Delivery<Change>>(
+    options.queue.capacity,
+    { maxItems: options.batch.maxChanges, maxDelayMs: options.batch.maxDelayMs },
+    (delivery) => delivery.drained === true,
+  );
+  try {
+    await together([
+      (scope) => capture(AbortSignal.any([scope, done.signal])),
+      follow,
+      seedThenWatch,
+      (scope) => remember(store, AbortSignal.any([scope, done.signal])),
+      (scope) => untilDone(pipeline.watch(AbortSignal.any([scope, done.signal]))),
+    ], signal);
+  } finally {
+    stop.removeEventListener("abort", end);
+  }
+  await save(store, signal);
+  observe({ type: "stopped", through: pipeline.capture.confirmed().through });
+
+  /** Source to queue. */
+  async function capture(scope: AbortSignal): Promise<void> {
+    await untilDone((async () => {
+      for await (const delivery of pipeline.capture.live(scope)) {
+        const full = queue.push(delivery, scope);
+        if (full !== undefined) await full;
+      }
+    })());
+    queue.close();
+  }
+
+  /** Queue to sinks. */
+  async function follow(scope: AbortSignal): Promise<void> {
+    const commits = committer(pipeline, ground.epoch, options, (error) => queue.close(error));
+    for await (const batch of queue.batches(scope)) await commits.commit(batch, scope);
+    await commits.settle();
+  }
+
+  /** Fills what is unseeded, one index after the other, then says when the capture has caught up. */
+  async function seedThenWatch(scope: AbortSignal): Promise<void> {
+    for (const seed of options.skipBackfill ? [] : ground.seeds) {
+      await seedIndex(pipeline, seed, ground.epoch, options, done.signal, scope);
+      if (done.signal.aborted) return;
+    }
+    await untilDone(caughtUp(ground, AbortSignal.any([scope, done.signal])));
+    if (options.once) done.abort();
+  }
+
+  /** Waits until everything committed before the start is acknowledged. */
+  async function caughtUp({ anchor }: Ground, scope: AbortSignal): Promise<void> {
+    while (pipeline.capture.confirmed().through < anchor.now) await sleep(CAUGHT_UP_MS, scope);
+    observe({ type: "caughtUp", through: pipeline.capture.confirmed().through });
+  }
+
+  /** Saves the acknowledged position, at most once a second. */
+  async function remember(checkpoints: Checkpoints, scope: AbortSignal): Promise<void> {
+    await untilDone((async () => {
+      while (true) {
+        await pipeline.capture.advanced(scope);
+        await save(checkpoints, scope);
+        await sleep(SAVE_MS, scope);
+      }
+    })());
+  }
+
+  function save(checkpoints: Checkpoints, scope: AbortSignal): Promise<void> {
+    const policy = { observe, limitMs: options.retryLimitMs };
+    return retrying("checkpoint", () => checkpoints.save(scope), policy, scope);
+  }
+
+  /** A task that `done` ended has ended well. */
+  async function untilDone(task: Promise<void>): Promise<void> {
+    try {
+      await task;
+    } catch (error) {
+      if (!done.signal.aborted || error !== done.signal.reason) throw error;
+    }
+  }
+}
+
+/** 5.4: a checkpoint is saved at most once a second. */
+const SAVE_MS = 1000;
+const CAUGHT_UP_MS = 20;

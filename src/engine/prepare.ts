@@ -1,0 +1,116 @@
+import type { Checkpoint, Coverage } from "../core/checkpoint.ts";
+import { FatalError } from "../core/errors.ts";
+import type { IndexPlan } from "../core/plan.ts";
+import type { Anchor, Sink } from "../core/ports.ts";
+import type { Epoch } from "../core/source.ts";
+import type { RowKey } from "../core/change.ts";
+import { type EngineOptions, type Pipeline, routesOf } from "./pipeline.ts";
+
+/** What a run stands on: an anchored capture, indexes with their mappings, and what is to be filled. */
+export interface Ground {
+  readonly anchor: Anchor;
+  readonly epoch: Epoch;
+  /** The sequence of the checkpoint resumed from; 0 when there was none. */
+  readonly sequence: number;
+  /** By sink name, then by index. */
+  readonly coverage: ReadonlyMap<string, Readonly<Record<string, Coverage>>>;
+  readonly seeds: readonly Seed[];
+}
+
+/** An index to be filled, in the sinks that are equally far with it. */
+export interface Seed {
+  readonly plan: IndexPlan;
+  readonly sinks: readonly Sink[];
+  readonly after?: RowKey;
+  readonly rows: number;
+}
+
+/**
+ * Mapping first, then nothing but reads until the anchor is known. An index is followed on only when
+ * its sink says that it was filled (or begun) by the seed that the sink's own checkpoint covers,
+ * under the same plan and the same catalog facts; anything else is a gap, and it is filled anew
+ * (design 3.8). A crash between `ensure` and the first checkpoint leaves a filling that no
+ * checkpoint names: it is begun again.
+ */
+export async function prepare(
+  { capture, builder, sinks }: Pipeline,
+  options: EngineOptions,
+  signal: AbortSignal,
+): Promise<Ground> {
+  const stored = new Map<string, Checkpoint>();
+  for (const sink of sinks) {
+    const checkpoint = await sink.loadCheckpoint(signal);
+    if (checkpoint !== undefined) stored.set(sink.name, checkpoint);
+  }
+  const known = [...stored.values()];
+  // Of several sinks the one that is furthest behind: the others get some of it once more.
+  const resumed = options.rebase ? undefined : known.reduce<Checkpoint | undefined>(
+    (lowest, c) => lowest === undefined || c.sequence < lowest.sequence ? c : lowest,
+    undefined,
+  );
+  const anchor = await capture.prepare(resumed?.cursor, signal);
+
+  const coverage = new Map<string, Record<string, Coverage>>();
+  const seeds: Seed[] = [];
+  for (const plan of builder.plans) {
+    const { name, hash, fingerprint } = plan;
+    for (const sink of routesOf(plan, sinks)) {
+      const state = await sink.seedState(plan, signal);
+      const covered = stored.get(sink.name)?.coverage[name];
+      const follows = !anchor.fresh && state !== undefined && covered?.seed === state.seed &&
+        covered.hash === hash && covered.fingerprint === fingerprint;
+      const seed = follows ? state.seed : crypto.randomUUID();
+      await sink.ensure(plan, follows ? undefined : seed, signal);
+      const covers = coverage.get(sink.name) ?? {};
+      covers[name] = { seed, hash, fingerprint };
+      coverage.set(sink.name, covers);
+      if (follows && state.seeded) continue;
+      seeds.push({
+        plan,
+        sinks: [sink],
+        rows: follows ? state.rows : 0,
+        ...(follows && state.after !== undefined ? { after: state.after } : {}),
+      });
+    }
+  }
+  return {
+    anchor,
+    epoch: nextEpoch(known.map((c) => c.epoch), anchor, options.rebase),
+    sequence: known.reduce((highest, c) => Math.max(highest, c.sequence), 0),
+    coverage,
+    seeds: joined(seeds),
+  };
+}
+
+/** Rises when positions are no longer comparable with those of the versions already written. */
+function nextEpoch(stored: readonly Epoch[], anchor: Anchor, rebase: boolean): Epoch {
+  const { positionKind: kind, identity: { timeline } } = anchor;
+  const last = stored.reduce<Epoch | undefined>(
+    (highest, e) => highest === undefined || e.number > highest.number ? e : highest,
+    undefined,
+  );
+  if (last === undefined) return { number: 0, timeline, kind };
+  if (!rebase && last.timeline === timeline && last.kind === kind) return last;
+  if (last.number === 255) {
+    throw new FatalError(
+      "EPOCHS_EXHAUSTED",
+      "Cannot number this source's versions: 256 changes of server have used up the epochs",
+      "Give the sink another indexPrefix (or file), so that its indexes start anew.",
+    );
+  }
+  return { number: last.number + 1, timeline, kind };
+}
+
+/** Sinks that are equally far with an index are filled from one reading of it. */
+function joined(seeds: readonly Seed[]): Seed[] {
+  const groups = new Map<string, Seed>();
+  for (const seed of seeds) {
+    const id = JSON.stringify([seed.plan.name, seed.after ?? null]);
+    const group = groups.get(id);
+    groups.set(
+      id,
+      group === undefined ? seed : { ...group, sinks: [...group.sinks, ...seed.sinks] },
+    );
+  }
+  return [...groups.values()];
+}

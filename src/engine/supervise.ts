@@ -1,0 +1,57 @@
+import { RetryableError } from "../core/errors.ts";
+import type { SyncEvent } from "../core/events.ts";
+import { backoffDelay } from "../flow/backoff.ts";
+import { sleep } from "../flow/sleep.ts";
+import { run } from "./engine.ts";
+import type { EngineOptions, Pipeline } from "./pipeline.ts";
+import { BACKOFF, exhausted, needsReopening } from "./retrying.ts";
+
+/**
+ * Opens the pipeline and runs it; when that fails in a way that may pass, closes everything, waits
+ * and starts again from the stored checkpoint. A FatalError ends it. Resolves when a run has ended
+ * well or `stop` has aborted.
+ */
+export async function supervise(
+  open: (signal: AbortSignal) => Promise<Pipeline & AsyncDisposable>,
+  options: EngineOptions,
+  stop: AbortSignal,
+  signal: AbortSignal,
+): Promise<void> {
+  const { observe, retryLimitMs } = options;
+  const ended = AbortSignal.any([stop, signal]);
+  let awaySince = performance.now();
+  let rebase = options.rebase;
+  for (let failures = 1; !ended.aborted; failures++) {
+    const startedAt = performance.now();
+    try {
+      await using pipeline = await open(signal);
+      const watched = (event: SyncEvent) => {
+        // Anchored and stored: the source is no longer new when this has to start again.
+        if (event.type === "anchored") rebase = false;
+        observe(event);
+      };
+      await run(pipeline, { ...options, rebase, observe: watched }, stop, signal);
+      return;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (!(error instanceof RetryableError)) throw error;
+      if (performance.now() - startedAt > HEALTHY_MS) {
+        failures = 1;
+        awaySince = startedAt;
+      }
+      if (performance.now() - awaySince > retryLimitMs) {
+        throw exhausted("the source or a sink", retryLimitMs, error);
+      }
+      const delayMs = needsReopening(error) ? 0 : backoffDelay(failures, BACKOFF);
+      const { code, message } = error;
+      observe({ type: "retry", edge: "run", attempt: failures, delayMs, code, message });
+      await sleep(Math.max(delayMs, MIN_RESTART_MS), ended).catch(() => {});
+    }
+  }
+  signal.throwIfAborted();
+}
+
+/** A run that lasted this long starts the back-off afresh. */
+const HEALTHY_MS = 60_000;
+/** Not a busy loop, whatever is wrong. */
+const MIN_RESTART_MS = 250;

@@ -1,0 +1,80 @@
+import type { SourceIdentity } from "../../core/source.ts";
+import { formatMicros, type Micros, parseMicros } from "./micros.ts";
+import type { OpenEntry, Position, RescanRange } from "./position.ts";
+
+/** A rescan that isn't finished: what D still has to read, table by table. */
+export interface Rescan {
+  readonly range: RescanRange;
+  /** By table id: where to go on (null from the start); a table that is done isn't here. */
+  readonly tables: Readonly<Record<string, readonly string[] | null>>;
+}
+
+/** Everything a restart needs: design 3.3's cursor. */
+export interface PollCursor {
+  readonly source: SourceIdentity;
+  readonly position: Position;
+  readonly rescans: readonly Rescan[];
+}
+
+/** The cursor's stored text: JSON, big numbers as strings, times in µs. */
+export function formatCursor({ source, position, rescans }: PollCursor): string {
+  return JSON.stringify({
+    v: 1,
+    source: { ...source, postmasterStart: position.pm },
+    t: formatMicros(position.t),
+    sx: String(position.sx),
+    open: position.open.map((e) => ({ v: e.v, lb: lowBound(e.lb), xb: String(e.xb) })),
+    rescans: rescans.map(({ range, tables }) => ({
+      lb: lowBound(range.lb),
+      to: formatMicros(range.to),
+      xb: String(range.xb),
+      tables,
+    })),
+  });
+}
+
+/** The inverse of `formatCursor`; throws RangeError or TypeError for a text it can't have written. */
+export function parseCursor(text: string): PollCursor {
+  const stored = JSON.parse(text) as Stored;
+  if (stored.v !== 1) throw new RangeError(`Cannot read a cursor: version ${stored.v} is unknown`);
+  const { systemId, timeline, database, postmasterStart } = stored.source;
+  return {
+    source: { systemId, timeline, database },
+    position: {
+      t: parseMicros(stored.t),
+      sx: BigInt(stored.sx),
+      pm: postmasterStart,
+      open: stored.open.map((e): OpenEntry => ({
+        v: e.v,
+        lb: parseLowBound(e.lb),
+        xb: Number(e.xb),
+      })),
+    },
+    rescans: stored.rescans.map((r) => ({
+      range: { lb: parseLowBound(r.lb), to: parseMicros(r.to), xb: Number(r.xb) },
+      tables: r.tables,
+    })),
+  };
+}
+
+interface Stored {
+  readonly v: number;
+  readonly source: SourceIdentity & { readonly postmasterStart: string };
+  readonly t: string;
+  readonly sx: string;
+  readonly open: readonly { readonly v: string; readonly lb: string; readonly xb: string }[];
+  readonly rescans: readonly {
+    readonly lb: string;
+    readonly to: string;
+    readonly xb: string;
+    readonly tables: Readonly<Record<string, readonly string[] | null>>;
+  }[];
+}
+
+function lowBound(lb: Micros | null): string {
+  return lb === null ? "-infinity" : formatMicros(lb);
+}
+
+function parseLowBound(text: string): Micros | null {
+  return text === "-infinity" ? null : parseMicros(text);
+}

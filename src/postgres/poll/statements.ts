@@ -1,0 +1,152 @@
+/** The statements of design 3.3, one function each. Their order is the caller's: it is the proof. */
+import { quote, type Statement } from "../client.ts";
+import { arrayLiteral } from "../client.ts";
+import { formatMicros, type Micros, microsSql } from "./micros.ts";
+import type { PolledTable } from "./polled_table.ts";
+
+/**
+ * A: clock, transaction start, snapshot text, its xmax and xmin, postmaster start, in recovery?
+ * The transaction's start is read before the statement's snapshot is taken, and
+ * clock_timestamp() after it: only the first may be called a barrier without another read.
+ */
+export function clockStatement(): Statement {
+  return {
+    text: `SELECT ${microsSql("clock_timestamp()")}, ${microsSql("now()")}, s::text,
+ pg_snapshot_xmax(s)::text, pg_snapshot_xmin(s)::text, ${
+      microsSql("pg_postmaster_start_time()")
+    }, pg_is_in_recovery()::text
+FROM pg_current_snapshot() s`,
+  };
+}
+
+/**
+ * B, first half: [virtualxid, top xid or null, pid, role, application] of each transaction open in
+ * this database but our own. pg_locks isn't read in one piece: virtualxids first, xids later.
+ */
+export function runningStatement(
+  own: { readonly pids: readonly number[]; readonly applicationName: string },
+): Statement {
+  return {
+    text: `WITH l AS MATERIALIZED (
+ SELECT locktype, virtualxid, virtualtransaction, transactionid, pid FROM pg_locks
+ WHERE locktype IN ('virtualxid', 'transactionid') AND granted AND mode = 'ExclusiveLock')
+SELECT v.virtualxid, (SELECT x.transactionid::text FROM l x
+  WHERE x.locktype = 'transactionid' AND x.virtualtransaction = v.virtualtransaction
+  ORDER BY age(x.transactionid) DESC LIMIT 1), a.pid::text, a.usename::text, a.application_name
+FROM l v JOIN pg_stat_activity a USING (pid)
+WHERE v.locktype = 'virtualxid' AND a.datname = current_database() AND a.usesysid IS NOT NULL
+ AND a.pid <> pg_backend_pid()
+ AND NOT (a.pid = ANY($1::int[]) AND a.application_name = $2 AND a.usename = current_user)`,
+    params: [arrayLiteral(own.pids.map(String)), own.applicationName],
+  };
+}
+
+/** B, second half: [xid] of each prepared transaction of this database. */
+export function preparedStatement(): Statement {
+  return {
+    text: "SELECT transaction::text FROM pg_prepared_xacts WHERE database = current_database()",
+  };
+}
+
+export interface ScanRange {
+  /** null is −∞. */
+  readonly from: Micros | null;
+  readonly to: Micros;
+  /** Stamp and key of the last row read, as text; null for the first page. */
+  readonly after: readonly string[] | null;
+  readonly limit: number;
+  /** Marks rows with an xmin not older: only these are wanted, and the last of the page. */
+  readonly xb?: number;
+}
+
+/**
+ * C, and D when `xb` is given: a page of [key…, join columns…, xmin, stamp, wanted?] by stamp and
+ * key. D's page is unfiltered inside, so that its end is known even when none of it is wanted.
+ */
+export function scanStatement(table: PolledTable, range: ScanRange): Statement {
+  const params: string[] = [
+    range.from === null ? "-infinity" : formatMicros(range.from),
+    formatMicros(range.to),
+  ];
+  const stamp = `t.${quote(table.stamp.name)}`;
+  const conditions = [
+    `${stamp} >= ${bound(table, "$1")}`,
+    `${stamp} < ${bound(table, "$2")}`,
+  ];
+  const order = [stamp, ...table.key.map((k) => `t.${quote(k.name)}`)];
+  if (range.after !== null) {
+    const types = [table.stamp.type, ...table.key.map((k) => k.type)];
+    const values = range.after.map((value, i) => `$${params.push(value)}::${types[i]}`);
+    conditions.push(`(${order.join(", ")}) > (${values.join(", ")})`);
+  }
+  const page = `SELECT ${columns(table)} FROM ${relation(table)} t
+WHERE ${conditions.join(" AND ")} ORDER BY ${order.join(", ")} LIMIT ${range.limit}`;
+  if (range.xb === undefined) return { text: page, params };
+  return {
+    text: `SELECT ${columnNames(table).join(", ")}, wanted FROM (
+ SELECT p.*, ${wanted("p.x")} AS wanted, row_number() OVER () AS n, count(*) OVER () AS total
+ FROM (${page}) p) q WHERE wanted OR n = total ORDER BY n`,
+    params: [...params, String(range.xb)],
+  };
+
+  function wanted(xmin: string): string {
+    return `((${xmin}::bigint - $${params.length + 1}::bigint) & 4294967295) < 2147483648`;
+  }
+}
+
+/**
+ * D for a transaction that was open at the very first listing, over a plain table: rows with an
+ * xmin not older than `xb`, in blocks [from, to), in physical order. Columns as of `scanStatement`.
+ */
+export function blockScanStatement(
+  table: PolledTable,
+  blocks: { readonly from: number; readonly to: number },
+  xb: number,
+): Statement {
+  return {
+    text: `SELECT ${columns(table)}, true FROM ${relation(table)} t
+WHERE t.ctid >= $1::tid AND t.ctid < $2::tid
+ AND ((t.xmin::text::bigint - $3::bigint) & 4294967295) < 2147483648`,
+    params: [`(${blocks.from},0)`, `(${blocks.to},0)`, String(xb)],
+  };
+}
+
+/** Blocks of a plain table's heap. */
+export function blockCountStatement(table: PolledTable): Statement {
+  return {
+    text: "SELECT (pg_relation_size($1::regclass) / current_setting('block_size')::bigint)::text",
+    params: [relation(table)],
+  };
+}
+
+function relation(table: PolledTable): string {
+  return `${quote(table.table.schema)}.${quote(table.table.name)}`;
+}
+
+function bound(table: PolledTable, parameter: string): string {
+  const moment = `${parameter}::timestamptz`;
+  if (table.stamp.type === "timestamptz") return moment;
+  return `(${moment} AT TIME ZONE '${table.stamp.zone.replaceAll("'", "''")}')`;
+}
+
+/** k0… the key, j0… the join columns, x the xmin, s the stamp; never a column's own name, by which
+ * ORDER BY would sort the text. */
+function columns(table: PolledTable): string {
+  const sources = [
+    ...table.key.map((k) => `t.${quote(k.name)}::text`),
+    ...table.joinColumns.map((column) => `t.${quote(column)}::text`),
+    "t.xmin::text",
+    `t.${quote(table.stamp.name)}::text`,
+  ];
+  const names = columnNames(table);
+  return sources.map((source, i) => `${source} AS ${names[i]}`).join(", ");
+}
+
+function columnNames(table: PolledTable): string[] {
+  return [
+    ...table.key.map((_, i) => `k${i}`),
+    ...table.joinColumns.map((_, i) => `j${i}`),
+    "x",
+    "s",
+  ];
+}
