@@ -1,4 +1,4 @@
-import { RetryableError } from "../core/errors.ts";
+import { FatalError, RetryableError } from "../core/errors.ts";
 import type { SyncEvent } from "../core/events.ts";
 import { backoffDelay } from "../flow/backoff.ts";
 import { sleep } from "../flow/sleep.ts";
@@ -24,7 +24,7 @@ export async function supervise(
   for (let failures = 1; !ended.aborted; failures++) {
     const startedAt = performance.now();
     try {
-      await using pipeline = await open(signal);
+      await using pipeline = await open(ended);
       const watched = (event: SyncEvent) => {
         // Anchored and stored: the source is no longer new when this has to start again.
         if (event.type === "anchored") rebase = false;
@@ -33,7 +33,8 @@ export async function supervise(
       await run(pipeline, { ...options, rebase, observe: watched }, stop, signal);
       return;
     } catch (error) {
-      if (signal.aborted) throw error;
+      if (signal.aborted || error instanceof FatalError) throw error;
+      if (stop.aborted) return;
       if (!(error instanceof RetryableError)) throw error;
       if (performance.now() - startedAt > HEALTHY_MS) {
         failures = 1;
@@ -42,7 +43,9 @@ export async function supervise(
       if (performance.now() - awaySince > retryLimitMs) {
         throw exhausted("the source or a sink", retryLimitMs, error);
       }
-      const delayMs = needsReopening(error) ? 0 : backoffDelay(failures, BACKOFF);
+      // Plans that no longer fit are made anew at once; when that doesn't help, not in a busy loop.
+      const atOnce = needsReopening(error) && failures === 1;
+      const delayMs = atOnce ? 0 : backoffDelay(failures, BACKOFF);
       const { code, message } = error;
       observe({ type: "retry", edge: "run", attempt: failures, delayMs, code, message });
       await sleep(Math.max(delayMs, MIN_RESTART_MS), ended).catch(() => {});

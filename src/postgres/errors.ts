@@ -37,10 +37,10 @@ export function blamesRow(code: string): boolean {
   return isSqlState(code) && (code.startsWith("22") || code.startsWith("23") || code === "54000");
 }
 
-/** Whether the schema is no longer what the statement was rendered for. */
+/** Whether the schema, or what the role may read of it, is no longer what was planned for. */
 export function blamesSchema(code: string): boolean {
   return code === "42703" || code === "42P01" || code === "0A000" || code === "42804" ||
-    code === "42883";
+    code === "42883" || code === "42501";
 }
 
 function isSqlState(code: string): boolean {

@@ -1,0 +1,83 @@
+import type { ArgsDef } from "citty";
+import { type CheckReport, inspect } from "./inspect.ts";
+import { loadConfig } from "../config/load.ts";
+import type { Problem } from "../core/problem.ts";
+import { booleanFlag, type Command, EXIT, textFlag } from "./command.ts";
+import { countProblems, formatProblems } from "./problems.ts";
+import { COMMON_ARGS } from "./settings.ts";
+
+const ARGS: ArgsDef = {
+  ...COMMON_ARGS,
+  offline: { type: "boolean", description: "Look at the config file alone" },
+  strict: { type: "boolean", description: "Warnings count as errors" },
+  format: {
+    type: "enum",
+    description: "text for people, json for programs",
+    options: ["text", "json"],
+    default: "text",
+  },
+};
+
+/** Validates config, database and sinks, and prints what each table's capture may claim. */
+export const check: Command = {
+  definition: {
+    meta: {
+      name: "check",
+      description: "Validate the config, the database and the sinks; print levels and mappings",
+    },
+    args: ARGS,
+  },
+  args: ARGS,
+  examples: ["driftless check", "driftless check --offline --format json"],
+  async run(flags, context) {
+    const path = textFlag(flags, "config") ?? "driftless.jsonc";
+    const loaded = await loadConfig(path, context.env);
+    const found = loaded.config === undefined || booleanFlag(flags, "offline")
+      ? { problems: [], tables: [], indexes: [], connections: [], sql: [] }
+      : await inspect(loaded.config, context.stdout, context.signal);
+    const report: CheckReport = {
+      ...found,
+      problems: [...loaded.problems, ...found.problems.map((each) => loaded.locate(each))],
+    };
+    const ok = !report.problems.some(({ severity }) =>
+      severity === "error" || booleanFlag(flags, "strict")
+    );
+    const text = textFlag(flags, "format") === "json"
+      ? `${JSON.stringify({ ok, ...report }, null, 2)}\n`
+      : textOf(report, path, ok);
+    await context.stdout.write(text, context.signal);
+    return ok ? EXIT.done : EXIT.usage;
+  },
+};
+
+function textOf(report: CheckReport, path: string, ok: boolean): string {
+  const sections = [
+    section("connections", report.connections.map(({ to, detail }) => `${to}: ${detail}`)),
+    section(
+      "tables",
+      report.tables.map(({ table, level, stamp, claim }) =>
+        `${table}  ${level}${stamp === undefined ? "" : ` by "${stamp}"`}: ${claim}`
+      ),
+    ),
+    ...report.indexes.map(({ index, tables, mapping }) =>
+      section(`index "${index}"`, [
+        `tables: ${tables.join(", ")}`,
+        ...(mapping === undefined
+          ? []
+          : [`mapping:\n${JSON.stringify(mapping, null, 2).replaceAll(/^/gm, "    ")}`]),
+      ])
+    ),
+    section("SQL that would help", report.sql),
+    problemSection(report.problems, path),
+  ];
+  return `${sections.join("")}${ok ? "ok" : "not ok"}: ${countProblems(report.problems)}\n`;
+}
+
+function section(title: string, lines: readonly string[]): string {
+  if (lines.length === 0) return "";
+  return `${title}\n${lines.map((line) => `  ${line}\n`).join("")}\n`;
+}
+
+function problemSection(problems: readonly Problem[], path: string): string {
+  return problems.length === 0 ? "" : `problems\n${formatProblems(problems, path)}\n`;
+}

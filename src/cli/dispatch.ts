@@ -1,0 +1,89 @@
+import { parseArgs, renderUsage } from "citty";
+import { nearest } from "../config/nearest.ts";
+import { FatalError, messageOf, RetryableError } from "../core/errors.ts";
+import { checkArgs } from "./args.ts";
+import { check } from "./check.ts";
+import { type Command, type Context, EXIT } from "./command.ts";
+import { formatProblems } from "./problems.ts";
+import { run } from "./run.ts";
+import { schema } from "./schema.ts";
+import { search } from "./search.ts";
+import { sync } from "./sync.ts";
+import { VERSION } from "./version.ts";
+import { wait } from "./wait.ts";
+
+const COMMANDS: Readonly<Record<string, Command>> = { run, sync, wait, check, search, schema };
+
+/** Runs one command line; resolves with the exit code. Never throws. */
+export async function dispatch(argv: readonly string[], context: Context): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    await context.stdout.write(overview(), context.signal);
+    return name === undefined ? EXIT.usage : EXIT.done;
+  }
+  if (name === "--version" || name === "-v") {
+    await context.stdout.write(`driftless ${VERSION}\n`, context.signal);
+    return EXIT.done;
+  }
+  const command = COMMANDS[name];
+  if (command === undefined) {
+    const near = nearest(name, Object.keys(COMMANDS));
+    const hint = near === undefined ? "See `driftless --help`." : `Did you mean "${near}"?`;
+    context.stderr(`Cannot run "${name}": it is not a command. ${hint}\n`);
+    return EXIT.usage;
+  }
+  const checked = checkArgs(command.args, rest, context.env);
+  if (checked.help) {
+    await context.stdout.write(await help(command), context.signal);
+    return EXIT.done;
+  }
+  if (checked.problems.length > 0) {
+    context.stderr(formatProblems(checked.problems, undefined));
+    return EXIT.usage;
+  }
+  try {
+    return await command.run(parseArgs([...checked.args], command.args), context);
+  } catch (error) {
+    return failed(error, context);
+  }
+}
+
+/** Says what ended the command, and what the reader can do. */
+function failed(error: unknown, { stderr, signal }: Context): number {
+  if (error instanceof FatalError) {
+    stderr(`${error.message}\n  ${error.hint}\n`);
+    return error.code === "CONFIG_INVALID" || error.code === "USAGE" ? EXIT.usage : EXIT.failed;
+  }
+  if (error instanceof RetryableError) {
+    stderr(`${error.message}\n  It may pass: check that the server runs, and try again.\n`);
+    return EXIT.failed;
+  }
+  if (signal.aborted) {
+    stderr(`${messageOf(signal.reason)}\n`);
+    return EXIT.failed;
+  }
+  const stack = error instanceof Error ? error.stack ?? error.message : String(error);
+  stderr(`Cannot go on: a defect of driftless. Please report this.\n${stack}\n`);
+  return EXIT.failed;
+}
+
+async function help(command: Command): Promise<string> {
+  const usage = await renderUsage(command.definition, { meta: { name: "driftless" } });
+  const examples = command.examples.map((line) => `  ${line}\n`).join("");
+  return `${usage}\nEXAMPLES\n\n${examples}`;
+}
+
+function overview(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { definition }]) => {
+    const meta = definition.meta as { readonly description?: string };
+    return `  ${name.padEnd(8)} ${meta.description ?? ""}\n`;
+  });
+  return `driftless ${VERSION}: keeps OpenSearch in step with Postgres
+
+USAGE driftless <command> [flags]
+
+${lines.join("")}
+Each flag can be given as a variable too: --log-level is DRIFTLESS_LOG_LEVEL.
+\`driftless <command> --help\` shows a command's flags and examples.
+`;
+}

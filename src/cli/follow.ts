@@ -1,0 +1,52 @@
+import type { ArgsDef } from "citty";
+import { openPipeline } from "../app.ts";
+import { supervise } from "../engine/supervise.ts";
+import { booleanFlag, type Context, EXIT, type Flags } from "./command.ts";
+import { COMMON_ARGS, loadSettings, openLog } from "./settings.ts";
+
+/** The flags that `run` and `sync` share. */
+export const FOLLOW_ARGS: ArgsDef = {
+  ...COMMON_ARGS,
+  strict: {
+    type: "boolean",
+    description: "End when one index can't be served, instead of leaving it out",
+  },
+  "skip-backfill": { type: "boolean", description: "Follow only: seed nothing" },
+  rebase: {
+    type: "boolean",
+    description: "Take the database for a new one: anchor anew and seed every index again",
+  },
+};
+
+/** What `run` and `sync` do; `once` ends when caught up. */
+export async function follow(
+  flags: Flags,
+  context: Context,
+  how: { readonly once: boolean; readonly retryLimitMs: number },
+): Promise<number> {
+  const settings = await loadSettings(flags, context);
+  const { config } = settings;
+  const log = openLog(settings, flags, context);
+  const surroundings = {
+    stdout: context.stdout,
+    strict: booleanFlag(flags, "strict"),
+    observe: log.observe,
+  };
+  try {
+    await supervise(
+      (signal) => openPipeline(config, surroundings, signal),
+      {
+        ...config.pipeline,
+        ...how,
+        skipBackfill: booleanFlag(flags, "skip-backfill"),
+        rebase: booleanFlag(flags, "rebase"),
+        observe: log.observe,
+      },
+      context.stop,
+      context.signal,
+    );
+  } finally {
+    log.close();
+  }
+  return EXIT.done;
+}
