@@ -1,24 +1,142 @@
 /** The composition root: the only file that names backends. */
 import type { Config, SinkConfig } from "./config/config.ts";
-import { FatalError, RetryableError } from "./core/errors.ts";
+import { FatalError, messageOf, RetryableError } from "./core/errors.ts";
 import type { Observer } from "./core/events.ts";
 import type { JsonObject } from "./core/json.ts";
 import type { IndexPlan } from "./core/plan.ts";
 import type { Searchable, Sink } from "./core/ports.ts";
-import type { Pipeline } from "./engine/pipeline.ts";
+import { describeServer, inspectSource } from "./postgres/inspect.ts";
+import { readClock } from "./postgres/poll/listing.ts";
+import { formatMicros } from "./postgres/poll/micros.ts";
+import { planSource, type SourcePlan, type SourceWishes } from "./postgres/source_plan.ts";
+import { awaitBarrier } from "./engine/barrier.ts";
+import { type EngineOptions, type Pipeline, routesOf } from "./engine/pipeline.ts";
+import { supervise } from "./engine/supervise.ts";
+import type { Problem } from "./core/problem.ts";
+import type { TableLevel } from "./core/source.ts";
+import { tableId } from "./core/table.ts";
 import { sleep } from "./flow/sleep.ts";
 import { mappingOf } from "./opensearch/mapping.ts";
 import { openSearchSink } from "./opensearch/sink.ts";
 import { type Database, openDatabase } from "./postgres/client.ts";
 import { openDocumentBuilder } from "./postgres/documents/build.ts";
 import { captureUpdatedAt } from "./postgres/poll/updated_at.ts";
-import { planSource, type SourcePlan } from "./postgres/source_plan.ts";
 import { sqliteSink } from "./sqlite/sink.ts";
 import { type LineWriter, stdoutSink } from "./stdout/sink.ts";
 
 export type { LineWriter };
 
-/** What an app needs of its surroundings. */
+/** `run` and `sync`: follows until stopped, or once. Throws FatalError when waiting won't help. */
+export function follow(
+  config: Config,
+  surroundings: Surroundings,
+  how: Pick<EngineOptions, "once" | "skipBackfill" | "rebase" | "retryLimitMs">,
+  stop: AbortSignal,
+  signal: AbortSignal,
+): Promise<void> {
+  return supervise(
+    (signal) => openPipeline(config, surroundings, signal),
+    { ...config.pipeline, ...how, observe: surroundings.observe },
+    stop,
+    signal,
+  );
+}
+
+/** What `wait` found. */
+export interface Confirmation {
+  /** The source's clock when it was asked: ISO, µs, UTC. */
+  readonly target: string;
+  /** A line for each thing that isn't as far; [] when everything is. */
+  readonly behind: readonly string[];
+  readonly levels: readonly TableLevel[];
+}
+
+/** `wait`: reads the source's clock and waits until all before it is durable, and visible if asked. */
+export async function confirm(
+  config: Config,
+  how: { readonly timeoutMs: number; readonly visible: boolean },
+  signal: AbortSignal,
+): Promise<Confirmation> {
+  await using stack = new AsyncDisposableStack();
+  const source = stack.use(openSource(config, 1));
+  const target = formatMicros((await readClock(source, signal)).clock);
+  const { plans, levels } = await planSource(source, wishesOf(config), signal);
+  const sinks = openSinks(config, NO_OUTPUT).map((sink) => stack.use(sink));
+  for (const sink of sinks) await sink.connect(signal);
+  const barrier = { plans, sinks, target, timeoutMs: how.timeoutMs };
+  const behind = await awaitBarrier(barrier, signal);
+  if (behind.length === 0 && how.visible) {
+    for (const sink of sinks) {
+      const routed = plans.filter((plan) => routesOf(plan, [sink]).length > 0);
+      await sink.refresh(routed.map(({ name }) => name), signal);
+    }
+  }
+  return { target, behind, levels };
+}
+
+/** What `check` found beyond the config file. */
+export interface Inspection {
+  readonly problems: readonly Problem[];
+  readonly connections: readonly { readonly to: string; readonly detail: string }[];
+  readonly tables: readonly TableLevel[];
+  readonly indexes: readonly {
+    readonly index: string;
+    readonly tables: readonly string[];
+    /** By the first OpenSearch sink it goes to; absent when it goes to none. */
+    readonly mapping?: JsonObject;
+  }[];
+}
+
+/** `check`: looks at everything a run would use, and changes nothing. */
+export async function inspect(config: Config, signal: AbortSignal): Promise<Inspection> {
+  await using stack = new AsyncDisposableStack();
+  const problems: Problem[] = [];
+  const connections: { to: string; detail: string }[] = [];
+  const source = stack.use(openSource(config, 1));
+  const plan = await attempt("source.url", problems, async () => {
+    connections.push({ to: "source", detail: await describeServer(source, signal) });
+    return await inspectSource(source, wishesOf(config), signal);
+  });
+  problems.push(...plan?.problems ?? []);
+  for (const sink of openSinks(config, NO_OUTPUT).map((each) => stack.use(each))) {
+    await attempt(`sinks.${sink.name}`, problems, async () => {
+      connections.push({ to: sink.name, detail: await sink.connect(signal) });
+      for (const each of plan?.plans ?? []) {
+        if (routesOf(each, [sink]).length > 0) await sink.seedState(each, signal);
+      }
+    });
+  }
+  return {
+    problems,
+    connections,
+    tables: plan?.levels ?? [],
+    indexes: (plan?.plans ?? []).map((each) => ({
+      index: each.name,
+      tables: each.tables.map(tableId),
+      ...mappingFor(config, each),
+    })),
+  };
+}
+
+/** Runs it; what it throws is a problem of its own. */
+async function attempt<T>(
+  path: string,
+  problems: Problem[],
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code, hint } = error instanceof FatalError ? error : {
+      code: "UNREACHABLE",
+      hint: "Check that the server runs and that its address is right.",
+    };
+    problems.push({ severity: "error", code, path, message: messageOf(error), hint });
+    return undefined;
+  }
+}
+
+/** What following needs of its surroundings. */
 export interface Surroundings {
   readonly stdout: LineWriter;
   /** One broken index ends the start instead of being left out. */
@@ -31,7 +149,7 @@ export interface Surroundings {
  * connected to, what is wrong and how each table is followed. Throws FatalError CONFIG_INVALID when
  * no index can be served, or with `strict` when one can't.
  */
-export async function openPipeline(
+async function openPipeline(
   config: Config,
   { stdout, strict, observe }: Surroundings,
   signal: AbortSignal,
@@ -39,17 +157,13 @@ export async function openPipeline(
   const stack = new AsyncDisposableStack();
   try {
     const readers = stack.use(openSource(config, config.pipeline.seed.parallel + 2));
-    const [row] = await readers.query({ text: SERVER }, signal);
-    observe({
-      type: "connected",
-      to: "source",
-      detail: `Postgres ${row?.[0]} as ${row?.[1]}, ${readers.detail}`,
-    });
+    const detail = await describeServer(readers, signal);
+    observe({ type: "connected", to: "source", detail });
     const sinks = openSinks(config, stdout).map((sink) => stack.use(sink));
     for (const sink of sinks) {
       observe({ type: "connected", to: sink.name, detail: await sink.connect(signal) });
     }
-    const plan = await planSourceOf(config, readers, signal);
+    const plan = await planSource(readers, wishesOf(config), signal);
     for (const problem of plan.problems) observe({ type: "problem", problem });
     refuseBroken(config, plan, strict);
     for (const level of plan.levels) observe({ type: "table", level });
@@ -85,7 +199,7 @@ export async function openPipeline(
 }
 
 /** Opens the source for reading; nothing connects before the first statement. */
-export function openSource(config: Config, maxConnections: number): Database {
+function openSource(config: Config, maxConnections: number): Database {
   const { url, tls, pooler, rowSecurity } = config.source;
   return openDatabase({
     url: url.reveal(),
@@ -98,13 +212,8 @@ export function openSource(config: Config, maxConnections: number): Database {
   });
 }
 
-export function planSourceOf(
-  config: Config,
-  database: Database,
-  signal: AbortSignal,
-): Promise<SourcePlan> {
-  const { source: { rowSecurity, tables, poll }, indexes } = config;
-  return planSource(database, { indexes, rowSecurity, tables, stamps: poll }, signal);
+function wishesOf({ source: { rowSecurity, tables, poll }, indexes }: Config): SourceWishes {
+  return { indexes, rowSecurity, tables, stamps: poll };
 }
 
 /** Opens the configured sinks; nothing connects before `connect`. */
@@ -115,12 +224,11 @@ export function openSinks(
   return config.sinks.map((sink) => openSink(sink, stdout));
 }
 
-/** The mapping that the first OpenSearch sink of an index derives; undefined when it goes to none. */
-export function mappingFor(config: Config, plan: IndexPlan): JsonObject | undefined {
+function mappingFor(config: Config, plan: IndexPlan): { readonly mapping?: JsonObject } {
   const search = config.sinks.some(({ type, name }) =>
     type === "opensearch" && (plan.sinks?.includes(name) ?? true)
   );
-  return search ? mappingOf(plan) : undefined;
+  return search ? { mapping: mappingOf(plan) } : {};
 }
 
 function openSink(sink: SinkConfig, stdout: LineWriter): Sink & Partial<Searchable> {
@@ -160,7 +268,7 @@ async function watchSchema(
 ): Promise<void> {
   while (true) {
     await sleep(SCHEMA_INTERVAL_MS, signal);
-    const plan = await planSourceOf(config, database, signal);
+    const plan = await planSource(database, wishesOf(config), signal);
     if (plan.digest === digest) continue;
     throw new RetryableError(
       "SCHEMA_CHANGED",
@@ -170,6 +278,9 @@ async function watchSchema(
 }
 
 const SCHEMA_INTERVAL_MS = 60_000;
+/** For commands that write no documents. */
+const NO_OUTPUT: LineWriter = {
+  write: () => Promise.reject(new Error("Cannot write documents: this command only reads")),
+};
 /** A guest's statements end. */
 const STATEMENT_TIMEOUT_MS = 60_000;
-const SERVER = "SELECT current_setting('server_version'), current_user::text";

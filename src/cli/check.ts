@@ -1,7 +1,8 @@
 import type { ArgsDef } from "citty";
-import { type CheckReport, inspect } from "./inspect.ts";
+import { inspect, type Inspection } from "../app.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Problem } from "../core/problem.ts";
+import type { TableLevel } from "../core/source.ts";
 import { booleanFlag, type Command, EXIT, textFlag } from "./command.ts";
 import { countProblems, formatProblems } from "./problems.ts";
 import { COMMON_ARGS } from "./settings.ts";
@@ -33,12 +34,10 @@ export const check: Command = {
     const path = textFlag(flags, "config") ?? "driftless.jsonc";
     const loaded = await loadConfig(path, context.env);
     const found = loaded.config === undefined || booleanFlag(flags, "offline")
-      ? { problems: [], tables: [], indexes: [], connections: [], sql: [] }
-      : await inspect(loaded.config, context.stdout, context.signal);
-    const report: CheckReport = {
-      ...found,
-      problems: [...loaded.problems, ...found.problems.map((each) => loaded.locate(each))],
-    };
+      ? { problems: [], tables: [], indexes: [], connections: [] }
+      : await inspect(loaded.config, AbortSignal.any([context.stop, context.signal]));
+    const problems = [...loaded.problems, ...found.problems.map((each) => loaded.locate(each))];
+    const report: Report = { ...found, problems, sql: sqlOf(problems, found.tables) };
     const ok = !report.problems.some(({ severity }) =>
       severity === "error" || booleanFlag(flags, "strict")
     );
@@ -50,7 +49,19 @@ export const check: Command = {
   },
 };
 
-function textOf(report: CheckReport, path: string, ok: boolean): string {
+/** What `--format json` prints, beside `ok`. */
+interface Report extends Inspection {
+  /** Statements that would make it work, faster or more honest. */
+  readonly sql: readonly string[];
+}
+
+function sqlOf(problems: readonly Problem[], levels: readonly TableLevel[]): readonly string[] {
+  const hints = problems.flatMap(({ hint }) => hint === undefined ? [] : [hint]);
+  const statements = hints.filter((hint) => /^(CREATE|ALTER|GRANT) /.test(hint));
+  return [...new Set([...statements, ...levels.flatMap(({ sql }) => sql)])];
+}
+
+function textOf(report: Report, path: string, ok: boolean): string {
   const sections = [
     section("connections", report.connections.map(({ to, detail }) => `${to}: ${detail}`)),
     section(

@@ -49,7 +49,7 @@ export async function dispatch(argv: readonly string[], context: Context): Promi
 }
 
 /** Says what ended the command, and what the reader can do. */
-function failed(error: unknown, { stderr, signal }: Context): number {
+function failed(error: unknown, { stderr, stop, signal }: Context): number {
   if (error instanceof FatalError) {
     stderr(`${error.message}\n  ${error.hint}\n`);
     return error.code === "CONFIG_INVALID" || error.code === "USAGE" ? EXIT.usage : EXIT.failed;
@@ -58,8 +58,8 @@ function failed(error: unknown, { stderr, signal }: Context): number {
     stderr(`${error.message}\n  It may pass: check that the server runs, and try again.\n`);
     return EXIT.failed;
   }
-  if (signal.aborted) {
-    stderr(`${messageOf(signal.reason)}\n`);
+  if (signal.aborted || stop.aborted) {
+    stderr(`${messageOf(signal.aborted ? signal.reason : stop.reason)}\n`);
     return EXIT.failed;
   }
   const stack = error instanceof Error ? error.stack ?? error.message : String(error);

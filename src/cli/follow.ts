@@ -1,6 +1,5 @@
 import type { ArgsDef } from "citty";
-import { openPipeline } from "../app.ts";
-import { supervise } from "../engine/supervise.ts";
+import { follow as followIndexes } from "../app.ts";
 import { booleanFlag, type Context, EXIT, type Flags } from "./command.ts";
 import { COMMON_ARGS, loadSettings, openLog } from "./settings.ts";
 
@@ -33,14 +32,13 @@ export async function follow(
     observe: log.observe,
   };
   try {
-    await supervise(
-      (signal) => openPipeline(config, surroundings, signal),
+    await followIndexes(
+      config,
+      surroundings,
       {
-        ...config.pipeline,
         ...how,
         skipBackfill: booleanFlag(flags, "skip-backfill"),
         rebase: booleanFlag(flags, "rebase"),
-        observe: log.observe,
       },
       context.stop,
       context.signal,

@@ -1,0 +1,37 @@
+import { toJsonSchema } from "@valibot/to-json-schema";
+import type { JsonObject } from "../core/json.ts";
+import { FIELD, fields } from "./fields.ts";
+import { FILTER } from "./filters.ts";
+import { INDEX_OR_FILE } from "./index_section.ts";
+import { COLUMNS, TABLE } from "./names.ts";
+import { SCALAR_FIELD, TRANSFORM } from "./scalars.ts";
+import { configSchema } from "./schema.ts";
+import { SECRET } from "./secret_ref.ts";
+import { SINK } from "./sinks.ts";
+import { DURATION, DURATION_OR_OFF, SIZE } from "./units.ts";
+
+/** The JSON Schema of a config file, for editors. */
+export function configJsonSchema(): JsonObject {
+  const schema = toJsonSchema(configSchema, {
+    typeMode: "input",
+    // Checks that JSON Schema has no words for are the loader's.
+    errorMode: "ignore",
+    definitions: {
+      column: COLUMNS,
+      duration: DURATION,
+      durationOrOff: DURATION_OR_OFF,
+      field: FIELD,
+      fields,
+      filter: FILTER,
+      index: INDEX_OR_FILE,
+      scalar: SCALAR_FIELD,
+      secret: SECRET,
+      sink: SINK,
+      size: SIZE,
+      table: TABLE,
+      transform: TRANSFORM,
+    },
+  });
+  // A copy: the converter's result shares parts with the schemas, and `undefined` isn't JSON.
+  return JSON.parse(JSON.stringify({ ...schema, title: "driftless config" })) as JsonObject;
+}

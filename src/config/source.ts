@@ -1,0 +1,136 @@
+import * as v from "valibot";
+import type { TableRef } from "../core/table.ts";
+import { say } from "./issue_text.ts";
+import { keysOf } from "./json_value.ts";
+import { column, NOT_A_TABLE, parseTable } from "./names.ts";
+import { secret, type SecretRef } from "./secret_ref.ts";
+import { duration, durationOrOff, later, text, whole, word } from "./units.ts";
+
+export type TlsMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
+export type Capture = "auto" | "updated_at";
+
+/** What is said of one table (`source.tables`). */
+export interface TableSection {
+  readonly stamp?: string;
+  readonly stamps?: "database" | "application";
+  readonly stampTimezone?: string;
+  readonly capture?: Capture;
+}
+
+export interface TlsSection {
+  readonly mode?: TlsMode;
+  readonly ca?: SecretRef;
+  readonly cert?: SecretRef;
+  readonly key?: SecretRef;
+}
+
+/** `source`, with its secrets not resolved yet. Times in ms. */
+export interface SourceSection {
+  readonly url?: SecretRef;
+  readonly tls?: TlsSection;
+  readonly capture: Capture;
+  readonly pooler: "none" | "transaction";
+  readonly rowSecurity: "refuse" | "allow";
+  readonly poll: {
+    readonly minInterval: number;
+    readonly maxInterval: number;
+    readonly margin?: number;
+    readonly lag: number;
+    readonly pageSize: number;
+  };
+  readonly tables: readonly (TableSection & { readonly table: TableRef })[];
+}
+
+const LATER_CAPTURES = ["changelog", "outbox", "wal", "sweep"];
+const capture = word<Capture>(["auto", "updated_at"], LATER_CAPTURES);
+
+const tls = v.strictObject({
+  mode: v.exactOptional(v.pipe(
+    word<TlsMode>(["disable", "prefer", "require", "verify-ca", "verify-full"]),
+    v.description("As libpq's sslmode; default verify-full when this section is there."),
+  )),
+  ca: v.exactOptional(v.pipe(secret, v.description("PEM of the server's CA."))),
+  cert: v.exactOptional(v.pipe(secret, v.description("PEM of the client's certificate."))),
+  key: v.exactOptional(v.pipe(secret, v.description("PEM of the client's key."))),
+});
+
+const poll = v.pipe(
+  v.strictObject({
+    minInterval: v.optional(
+      v.pipe(duration, v.description("Between polls while rows change.")),
+      "250ms",
+    ),
+    maxInterval: v.optional(v.pipe(duration, v.description("Between polls when idle.")), "5s"),
+    margin: v.exactOptional(v.pipe(
+      durationOrOff,
+      v.description("Subtracted from the clock; default 2s, 30s for application stamps."),
+    )),
+    lag: v.optional(
+      v.pipe(durationOrOff, v.description("How far a table at level L1 is read behind.")),
+      "30s",
+    ),
+    pageSize: v.optional(v.pipe(whole(1, 100_000), v.description("Rows read at a time.")), 5000),
+  }),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const { minInterval, maxInterval } = keysOf(dataset.value);
+    if (typeof minInterval !== "number" || typeof maxInterval !== "number") return;
+    if (minInterval >= 1 && minInterval <= maxInterval) return;
+    const hint = `They are ${minInterval} ms and ${maxInterval} ms now.`;
+    const message = "minInterval must be at least 1 ms and at most maxInterval";
+    addIssue({ message: say("INVALID_VALUE", message, hint) });
+  }),
+);
+
+const tableSection: v.GenericSchema<unknown, TableSection> = v.strictObject({
+  stamp: v.exactOptional(v.pipe(column, v.description("The column set at every change."))),
+  stamps: v.exactOptional(v.pipe(
+    word(["database", "application"]),
+    v.description("Whose clock sets the stamp; default database."),
+  )),
+  stampTimezone: v.exactOptional(v.pipe(
+    text("a time zone's name"),
+    v.description("Zone of a stamp of type timestamp without time zone."),
+  )),
+  capture: v.exactOptional(v.pipe(capture, v.description("Overrides source.capture."))),
+});
+const tableKey = v.pipe(v.string(), v.check((name) => parseTable(name) !== undefined, NOT_A_TABLE));
+const tables = v.pipe(
+  v.record(tableKey, tableSection),
+  v.description("What is special about single tables."),
+  v.transform((named) =>
+    Object.entries(named).map(([name, section]) => ({
+      table: parseTable(name) ?? { schema: "public", name },
+      ...section,
+    }))
+  ),
+);
+
+/** Where the rows are. */
+export const source: v.GenericSchema<unknown, SourceSection> = v.strictObject({
+  url: v.exactOptional(v.pipe(
+    secret,
+    v.description('postgres://user@host:5432/database; default {"env": "DATABASE_URL"}.'),
+  )),
+  tls: v.exactOptional(v.pipe(tls, v.description("Or sslmode in the URL."))),
+  capture: v.optional(v.pipe(capture, v.description("How changes are found.")), "auto"),
+  pooler: v.optional(
+    v.pipe(
+      word(["none", "transaction"]),
+      v.description('"transaction" behind PgBouncer in transaction mode.'),
+    ),
+    "none",
+  ),
+  rowSecurity: v.optional(
+    v.pipe(
+      word(["refuse", "allow"]),
+      v.description("Whether tables whose rows a policy may hide are read."),
+    ),
+    "refuse",
+  ),
+  poll: v.optional(v.pipe(poll, v.description("How often and how much is read.")), {}),
+  sweeps: v.exactOptional(later("sweeps")),
+  tables: v.optional(tables, {}),
+  outbox: v.exactOptional(later("outbox")),
+  changelog: v.exactOptional(later("changelog")),
+  wal: v.exactOptional(later("wal")),
+});
