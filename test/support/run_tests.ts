@@ -1,0 +1,122 @@
+/**
+ * deno run -A test/support/run_tests.ts [part…]: builds the binary, starts the servers the parts
+ * need, runs the parts one after another, says what ran for how long, and stops the servers.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { cleanUp, removeAtExit } from "./janitor.ts";
+import { countTests, type TestCounts } from "./junit.ts";
+import { runCommand, withCleanUp } from "./run_command.ts";
+import { type ServerName, serverNames, type StartedServer, startServers } from "./server_set.ts";
+import { requireOpenSearchTools, root } from "./toolchain.ts";
+
+interface Part {
+  readonly name: string;
+  readonly runtime: "deno" | "bun";
+  readonly folders: readonly string[];
+  readonly servers: readonly ServerName[];
+}
+
+const parts: readonly Part[] = [
+  { name: "unit", runtime: "deno", folders: ["test/unit"], servers: [] },
+  { name: "bun", runtime: "bun", folders: ["test/unit", "test/property"], servers: [] },
+  { name: "contract", runtime: "deno", folders: ["test/contract"], servers: serverNames },
+  { name: "property", runtime: "deno", folders: ["test/property"], servers: serverNames },
+  { name: "fault", runtime: "deno", folders: ["test/fault"], servers: serverNames },
+  { name: "e2e", runtime: "deno", folders: ["test/e2e"], servers: serverNames },
+];
+
+/** A part that takes longer than this hangs. */
+const limitMs = 12 * 60_000;
+
+process.chdir(root);
+await withCleanUp(() => main(process.argv.slice(2)), cleanUp);
+
+async function main(names: readonly string[]): Promise<number> {
+  const unknown = names.filter((name) => !parts.some((part) => part.name === name));
+  if (unknown.length > 0) {
+    const known = parts.map((part) => part.name).join(", ");
+    throw new Error(`Cannot run part "${unknown.join(", ")}": the parts are ${known}`);
+  }
+  const chosen = parts.filter((part) => names.length === 0 || names.includes(part.name));
+  const needed = serverNames.filter((name) => chosen.some((part) => part.servers.includes(name)));
+  if (needed.includes("opensearch")) await requireOpenSearchTools();
+
+  const report: string[] = [];
+  const build = await runCommand(["make", "--no-print-directory", "build"]);
+  if (build.code !== 0) return build.code;
+  report.push(line("build", build.seconds));
+
+  const began = performance.now();
+  const servers = await startServers(needed, { started: (server) => say(server.line) });
+  report.push(line("servers", (performance.now() - began) / 1000));
+
+  let failures = 0;
+  const total = { passed: 0, failed: 0 };
+  for (const part of chosen) {
+    say(`\n== ${part.name}: ${part.folders.join(", ")} under ${part.runtime}`);
+    const { counts, seconds, notes } = await runPart(part, environment(servers));
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    failures += notes.length;
+    const summary = `${counts.passed} passed, ${counts.failed} failed`;
+    report.push(line(part.name, seconds, [summary, ...notes].join("; ")));
+  }
+  say(`\nran against: ${servers.map((server) => server.label).join(", ") || "no server"}`);
+  for (const text of report) say(text);
+  say(`${total.passed} passed, ${total.failed} failed`);
+  return failures + total.failed === 0 ? 0 : 1;
+}
+
+async function runPart(
+  part: Part,
+  env: Readonly<Record<string, string>>,
+): Promise<{ counts: TestCounts; seconds: number; notes: readonly string[] }> {
+  const folder = mkdtempSync(join(tmpdir(), "driftless-report-"));
+  removeAtExit(folder);
+  const file = join(folder, "junit.xml");
+  const files = part.folders.filter((folder) => existsSync(folder)).flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".test.ts")).map((name) => `./${join(folder, name)}`)
+  );
+  // Types are `make check`'s business.
+  const command = part.runtime === "deno"
+    ? ["deno", "test", "-A", "--no-check", `--junit-path=${file}`, ...files]
+    : [
+      "bun",
+      "test",
+      "--timeout=120000",
+      "--reporter=junit",
+      `--reporter-outfile=${file}`,
+      ...files,
+    ];
+  if (files.length === 0) {
+    return { counts: countTests(""), seconds: 0, notes: ["FAILED: there is no test in it"] };
+  }
+  const { code, seconds, timedOut } = await runCommand(command, { env, timeoutMs: limitMs });
+  const counts = countTests(existsSync(file) ? readFileSync(file, "utf8") : "");
+  const notes: string[] = [];
+  if (timedOut) notes.push(`FAILED: cut off after ${limitMs / 60_000} min`);
+  else if (code !== 0 && counts.failed === 0) {
+    notes.push(`FAILED: ${part.runtime} ended with ${code}`);
+  } else if (counts.passed + counts.failed === 0) notes.push("FAILED: no test ran");
+  if (counts.skipped > 0) notes.push(`FAILED: ${counts.skipped} skipped`);
+  return { counts, seconds, notes };
+}
+
+function environment(servers: readonly StartedServer[]): Record<string, string> {
+  const chinook = resolve(root, "../shared/data/chinook");
+  const env: Record<string, string> = existsSync(chinook) ? { CHINOOK_DIR: chinook } : {};
+  if (process.env["CHINOOK_DIR"] !== undefined) env["CHINOOK_DIR"] = process.env["CHINOOK_DIR"];
+  return Object.assign(env, ...servers.map((server) => server.env));
+}
+
+function line(name: string, seconds: number, note = ""): string {
+  return `${name.padEnd(10)}${seconds.toFixed(1).padStart(7)} s  ${note}`.trimEnd();
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
