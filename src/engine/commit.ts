@@ -5,6 +5,7 @@ import type { Built } from "../core/ports.ts";
 import type { Epoch } from "../core/source.ts";
 import type { EngineOptions, Pipeline } from "./pipeline.ts";
 import { retrying } from "./retrying.ts";
+import { slices } from "./slices.ts";
 import { write } from "./write.ts";
 
 /** Takes live batches in order: resolve, build, write, acknowledge. */
@@ -27,35 +28,46 @@ export function committer(
 ): Committer {
   const { builder, sinks } = pipeline;
   const policy = { observe: options.observe, limitMs: options.retryLimitMs };
+  const size = slices();
   let writing: Promise<void> = Promise.resolve();
 
   return {
     async commit(batch: readonly Delivery<Change>[], signal: AbortSignal): Promise<void> {
-      const startedAt = performance.now();
       const changes = batch.map((delivery) => delivery.value);
-      const ids = await retrying("source", () => builder.resolve(changes, signal), policy, signal);
-      const build = () => buildWith(ids, signal);
-      let built = await build();
-      const builtAt = performance.now();
-      await writing;
-      const job = { built, builtAt, sinks, mode: "live", rebuild: build } as const;
-      writing = write(pipeline, job, options, signal).then(() => {
-        for (const delivery of batch) delivery.ack();
-        const deletes = built.documents.filter((d) => d.body === null).length;
-        options.observe({
-          type: "batch",
-          mode: "live",
-          changes: batch.length,
-          documents: built.documents.length - deletes,
-          deletes,
-          ms: performance.now() - startedAt,
-        });
-        built = EMPTY;
-      });
-      writing.catch(fail);
+      let ids = await retrying("source", () => builder.resolve(changes, signal), policy, signal);
+      do {
+        const length = size.next(ids);
+        const slice = ids.slice(0, length);
+        ids = ids.slice(length);
+        await commitSlice(slice, ids.length === 0 ? batch : [], signal);
+      } while (ids.length > 0);
     },
     settle: () => writing,
   };
+
+  /** Builds a slice and begins its write; `done` is acknowledged with it. */
+  async function commitSlice(
+    ids: readonly DocumentId[],
+    done: readonly Delivery<Change>[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const startedAt = performance.now();
+    const build = () => buildWith(ids, signal);
+    const built = await build();
+    const builtAt = performance.now();
+    size.learn(built.documents);
+    await writing;
+    const job = { built, builtAt, sinks, mode: "live", rebuild: build } as const;
+    const deletes = built.documents.filter((d) => d.body === null).length;
+    const documents = built.documents.length - deletes;
+    writing = write(pipeline, job, options, signal).then(() => {
+      for (const delivery of done) delivery.ack();
+      const ms = performance.now() - startedAt;
+      const changes = done.length;
+      options.observe({ type: "batch", mode: "live", changes, documents, deletes, ms });
+    });
+    writing.catch(fail);
+  }
 
   function buildWith(ids: readonly DocumentId[], signal: AbortSignal): Promise<Built> {
     if (ids.length === 0) return Promise.resolve(EMPTY);

@@ -1,5 +1,6 @@
 import type { Change, RowKey } from "../core/change.ts";
 import type { Delivery } from "../core/delivery.ts";
+import type { DocumentId } from "../core/document.ts";
 import type { Built } from "../core/ports.ts";
 import type { Epoch } from "../core/source.ts";
 import { notice } from "../flow/notice.ts";
@@ -8,6 +9,7 @@ import { watermark } from "../flow/watermark.ts";
 import type { EngineOptions, Pipeline } from "./pipeline.ts";
 import type { Seed } from "./prepare.ts";
 import { retrying } from "./retrying.ts";
+import { slices } from "./slices.ts";
 import { write } from "./write.ts";
 
 /** How far the contiguous prefix of durable chunks reaches. */
@@ -53,6 +55,7 @@ export async function seedIndex(
     await retrying("source", () => builder.advancePosition(signal), policy, signal);
   }
 
+  const size = slices();
   const moved = notice();
   const freed = notice();
   let reading = true;
@@ -114,8 +117,17 @@ export async function seedIndex(
   }
 
   async function fillChunk(chunk: readonly Delivery<Change>[], scope: AbortSignal): Promise<void> {
-    const chunkStartedAt = performance.now();
-    const ids = chunk.map((delivery) => builder.identify(plan.name, delivery.value.key));
+    let ids = chunk.map((delivery) => builder.identify(plan.name, delivery.value.key));
+    while (ids.length > 0) {
+      const length = size.next(ids);
+      await fillSlice(ids.slice(0, length), scope);
+      ids = ids.slice(length);
+    }
+    for (const delivery of chunk) delivery.ack();
+  }
+
+  async function fillSlice(ids: readonly DocumentId[], scope: AbortSignal): Promise<void> {
+    const sliceStartedAt = performance.now();
     const rebuild = async (): Promise<Built> => {
       const { documents, rejections } = await retrying(
         "source",
@@ -126,16 +138,16 @@ export async function seedIndex(
       return { documents: documents.filter((d) => d.body !== null), rejections };
     };
     const built = await rebuild();
+    size.learn(built.documents);
     const job = { built, builtAt: performance.now(), sinks, mode: "fill", rebuild } as const;
     await write(pipeline, job, options, scope);
-    for (const delivery of chunk) delivery.ack();
     options.observe({
       type: "batch",
       mode: "fill",
-      changes: chunk.length,
+      changes: ids.length,
       documents: built.documents.length,
       deletes: 0,
-      ms: performance.now() - chunkStartedAt,
+      ms: performance.now() - sliceStartedAt,
     });
   }
 

@@ -94,14 +94,20 @@ export function openDatabase(options: DatabaseOptions): Database {
   ): Promise<readonly (readonly Row[])[]> {
     signal.throwIfAborted();
     const lane = await lanes.take();
-    const pending: { cancel(): void }[] = [];
+    const pending = new Set<Cancellable>();
     const send = (text: string, params: readonly (string | null)[]) => {
       const query = lane.sql.unsafe(text, [...params], { prepare: !pooled });
-      pending.push(query);
-      return query.values().execute() as unknown as PromiseLike<Result>;
+      const result = query.values().execute() as unknown as PromiseLike<Result>;
+      pending.add(query);
+      const settled = () => {
+        pending.delete(query);
+        if (signal.aborted) onAbort();
+      };
+      result.then(settled, settled);
+      return result;
     };
     const onAbort = () => {
-      for (const query of pending) query.cancel();
+      for (const query of pending) if (isCancellable(query)) query.cancel();
     };
     signal.addEventListener("abort", onAbort, { once: true });
     try {
@@ -120,7 +126,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       return settled.map((result) => {
         if (result.status === "rejected") throw result.reason;
         lane.pid = result.value.state?.pid;
-        return result.value;
+        return dense(result.value);
       });
     } catch (error) {
       throw translate(error, signal);
@@ -181,6 +187,31 @@ function lanePool(all: readonly Lane[]): LanePool {
       else next(lane);
     },
   };
+}
+
+interface Cancellable {
+  cancel(): void;
+  readonly active?: boolean;
+  readonly state?: unknown;
+}
+
+/**
+ * Not sent yet, or running. postgres.js 3.4.9 never settles a statement that was cancelled while it
+ * waited for its turn on the server: such a one is cancelled when its turn has come.
+ */
+function isCancellable({ active, state }: Cancellable): boolean {
+  return active === true || state === undefined || state === null;
+}
+
+/**
+ * postgres.js 3.4.9 goes on counting rows where a statement failed in the middle of its result: the
+ * next result on that connection begins with as many holes, and its first row would be undefined.
+ */
+function dense(rows: Result): Result {
+  let holes = 0;
+  while (holes < rows.length && !(holes in rows)) holes++;
+  if (holes > 0) (rows as unknown as Row[]).splice(0, holes);
+  return rows;
 }
 
 /** A Postgres array's text: `{"a",NULL,"b\"c"}`. Bind it and cast: `$1::bigint[]`. */

@@ -17,7 +17,7 @@ export async function* snapshotKeys(
 ): AsyncGenerator<Delivery<Change>> {
   const types = await keyTypes(database, plan, signal);
   const columns = plan.key.map((name) => `t.${quote(name)}`);
-  const select = `SELECT ${columns.map((c, i) => `${c}::text AS k${i}`).join(", ")} FROM ${
+  const select = `SELECT ${columns.map((c, i) => `${c} AS k${i}`).join(", ")} FROM ${
     quote(plan.root.schema)
   }.${quote(plan.root.name)} t`;
   const order = `ORDER BY ${columns.join(", ")} LIMIT ${chunk}`;

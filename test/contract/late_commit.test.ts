@@ -97,7 +97,7 @@ for (const major of [18, 15] as const) {
       await late`INSERT INTO item (id) VALUES (30)`;
       await pastMargin();
       await overtake(31, first);
-      await late.unsafe("PREPARE TRANSACTION 'restart'");
+      await late.unsafe(`PREPARE TRANSACTION '${db.name}_1'`);
       late.release();
       await first.polls(2);
       const { cursor } = first.capture.confirmed();
@@ -107,7 +107,7 @@ for (const major of [18, 15] as const) {
       await using second = await poller({ cursor });
       await overtake(32, second);
       await naive.poll();
-      await db.sql.unsafe("COMMIT PREPARED 'restart'");
+      await db.sql.unsafe(`COMMIT PREPARED '${db.name}_1'`);
       await second.polls(2);
       ok(second.delivered.includes("item:30"));
       await naive.poll();
@@ -156,7 +156,7 @@ for (const major of [18, 15] as const) {
       await overtake(51, p);
       await p.polls(1);
       prepare = async () => {
-        await late.unsafe("PREPARE TRANSACTION 'between'");
+        await late.unsafe(`PREPARE TRANSACTION '${db.name}_2'`);
         late.release();
       };
       // Something must change, or the poll has no reason to list anybody.
@@ -164,7 +164,7 @@ for (const major of [18, 15] as const) {
       await p.polls(3);
       deepEqual(prepare, undefined, "it was prepared in the middle of a listing");
       await naive.poll();
-      await db.sql.unsafe("COMMIT PREPARED 'between'");
+      await db.sql.unsafe(`COMMIT PREPARED '${db.name}_2'`);
       await p.polls(2);
       ok(p.delivered.includes("item:50"));
       await naive.poll();

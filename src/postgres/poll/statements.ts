@@ -129,12 +129,13 @@ function bound(table: PolledTable, parameter: string): string {
   return `(${moment} AT TIME ZONE '${table.stamp.zone.replaceAll("'", "''")}')`;
 }
 
-/** k0… the key, j0… the join columns, x the xmin, s the stamp; never a column's own name, by which
+/** Keys as the protocol prints them: `::text` would strip a char(n)'s padding and spell out a bool.
+ * k0… the key, j0… the join columns, x the xmin, s the stamp; never a column's own name, by which
  * ORDER BY would sort the text. */
 function columns(table: PolledTable): string {
   const sources = [
-    ...table.key.map((k) => `t.${quote(k.name)}::text`),
-    ...table.joinColumns.map((column) => `t.${quote(column)}::text`),
+    ...table.key.map((k) => `t.${quote(k.name)}`),
+    ...table.joinColumns.map((column) => `t.${quote(column)}`),
     "t.xmin::text",
     `t.${quote(table.stamp.name)}::text`,
   ];

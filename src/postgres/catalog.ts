@@ -1,0 +1,224 @@
+import { tableId, type TableRef } from "../core/table.ts";
+import { type ColumnType, loadTypes, typeResolver } from "./catalog_types.ts";
+import { arrayLiteral, type Database, type Row } from "./client.ts";
+
+/** What the database says about the tables that a config names, read at one time. */
+export interface Catalog {
+  /** `server_version_num`: 180000 and so on. */
+  readonly version: number;
+  /** `current_user`: whom a GRANT would name. */
+  readonly role: string;
+  /** By `tableId`; a table that doesn't exist is absent. */
+  readonly tables: ReadonlyMap<string, CatalogTable>;
+}
+
+export interface CatalogTable {
+  readonly ref: TableRef;
+  readonly oid: string;
+  readonly kind: "table" | "partitioned" | "view" | "materialized" | "foreign";
+  /** Digest of a view's definition; "" for others. */
+  readonly definition: string;
+  /** In the table's own order. */
+  readonly columns: readonly CatalogColumn[];
+  /** Column names of the primary key, in its order; undefined: there is none. */
+  readonly primaryKey: readonly string[] | undefined;
+  readonly indexes: readonly CatalogIndex[];
+  /** Partitions that hold rows, as oids in order; [] unless partitioned. */
+  readonly leaves: readonly string[];
+  /** Row-level security is declared on the table. */
+  readonly rowSecurity: boolean;
+  /** A policy applies to this role: rows may be hidden from it. */
+  readonly rowSecurityActive: boolean;
+  /** SELECT on the table as a whole; a column's own grant is in `CatalogColumn.canSelect`. */
+  readonly canSelect: boolean;
+  /** USAGE on its schema, without which no grant on the table helps. */
+  readonly schemaUsage: boolean;
+  /** Another server fills it: a foreign table or a partition that is one. */
+  readonly foreign: boolean;
+  /** A logical-replication subscription feeds it; undefined: this role may not know. */
+  readonly subscribed: boolean | undefined;
+}
+
+export interface CatalogColumn {
+  readonly name: string;
+  /** Never reused: another number under the same name is another column. */
+  readonly attnum: number;
+  readonly type: ColumnType;
+  readonly notNull: boolean;
+  readonly canSelect: boolean;
+  /** The expression of a generated column; "" for others. */
+  readonly generated: string;
+}
+
+export interface CatalogIndex {
+  readonly name: string;
+  /** Key columns in order; null is an expression. Included columns are left out. */
+  readonly columns: readonly (string | null)[];
+  readonly unique: boolean;
+  readonly valid: boolean;
+  readonly partial: boolean;
+  /** btree, hash, … */
+  readonly method: string;
+}
+
+/** Reads the catalog in a fixed number of statements, as a role that needs no privilege for it. */
+export async function loadCatalog(
+  database: Database,
+  tables: readonly TableRef[],
+  signal: AbortSignal,
+): Promise<Catalog> {
+  const relations = await database.query({
+    text: RELATIONS,
+    params: [arrayLiteral(tables.map((t) => t.schema)), arrayLiteral(tables.map((t) => t.name))],
+  }, signal);
+  const found = relations.filter((row) => row[2] !== null);
+  const oids = [...new Set(found.map((row) => text(row, 2)))];
+  const [columns, indexes, subscriptions] = await Promise.all([
+    database.query({ text: COLUMNS, params: [arrayLiteral(oids)] }, signal),
+    database.query({ text: INDEXES, params: [arrayLiteral(oids)] }, signal),
+    relations[0]?.[10] === "t"
+      ? database.query({ text: SUBSCRIPTIONS, params: [arrayLiteral(oids)] }, signal)
+      : undefined,
+  ]);
+  const types = await loadTypes(database, columns.map((row) => text(row, 3)), signal);
+  const typeOf = typeResolver(types);
+  const columnsOf = groupByOid(columns, (row): CatalogColumn => ({
+    name: text(row, 1),
+    attnum: Number(row[2]),
+    type: typeOf(text(row, 3), Number(row[4])),
+    notNull: row[5] === "t",
+    canSelect: row[6] === "t",
+    generated: row[7] ?? "",
+  }));
+  const indexesOf = groupByOid(indexes, (row) => ({
+    primary: row[2] === "t",
+    index: {
+      name: text(row, 1),
+      columns: JSON.parse(text(row, 7)) as (string | null)[],
+      unique: row[3] === "t",
+      valid: row[4] === "t",
+      partial: row[5] === "t",
+      method: text(row, 6),
+    } satisfies CatalogIndex,
+  }));
+  const subscribed = subscriptions && new Set(subscriptions.map((row) => text(row, 0)));
+
+  const result = new Map<string, CatalogTable>();
+  for (const row of found) {
+    const ref = { schema: text(row, 0), name: text(row, 1) };
+    const oid = text(row, 2);
+    const own = indexesOf.get(oid) ?? [];
+    const primary = own.find((entry) => entry.primary);
+    const leaves = JSON.parse(text(row, 8)) as { oid: string; kind: string }[];
+    result.set(tableId(ref), {
+      ref,
+      oid,
+      kind: KINDS[text(row, 3)] ?? "table",
+      definition: text(row, 4),
+      columns: columnsOf.get(oid) ?? [],
+      primaryKey: primary?.index.columns.filter((name) => name !== null),
+      indexes: own.map((entry) => entry.index),
+      leaves: leaves.map((leaf) => leaf.oid),
+      rowSecurity: row[5] === "t",
+      rowSecurityActive: row[6] === "t",
+      canSelect: row[7] === "t",
+      schemaUsage: row[11] === "t",
+      foreign: row[3] === "f" || leaves.some((leaf) => leaf.kind === "f"),
+      subscribed: subscribed &&
+        [oid, ...leaves.map((leaf) => leaf.oid)].some((each) => subscribed.has(each)),
+    });
+  }
+  const [first] = relations;
+  return { version: Number(first?.[9] ?? 0), role: first?.[12] ?? "", tables: result };
+}
+
+/** A column by its verbatim name. */
+export function columnOf(table: CatalogTable, name: string): CatalogColumn | undefined {
+  return table.columns.find((column) => column.name === name);
+}
+
+/**
+ * Columns that tell a row from all others and are never null: the primary key, else the shortest
+ * unique index over columns that are NOT NULL; undefined when there is none.
+ */
+export function rowKeyOf(table: CatalogTable): readonly string[] | undefined {
+  if (table.primaryKey !== undefined) return table.primaryKey;
+  const keys = uniqueKeysOf(table)
+    .filter((names) => names.every((name) => columnOf(table, name)?.notNull === true))
+    .sort((a, b) => a.length - b.length || (a.join("\0") < b.join("\0") ? -1 : 1));
+  return keys[0];
+}
+
+/** Whether at most one row has given values in these columns (nulls apart). */
+export function isUnique(table: CatalogTable, columns: readonly string[]): boolean {
+  return uniqueKeysOf(table).some((key) => key.every((name) => columns.includes(name)));
+}
+
+function uniqueKeysOf(table: CatalogTable): readonly string[][] {
+  return table.indexes
+    .filter((index) => index.unique && index.valid && !index.partial)
+    .map((index) => index.columns)
+    .filter((names): names is string[] => names.every((name) => name !== null));
+}
+
+const KINDS: Readonly<Record<string, CatalogTable["kind"]>> = {
+  r: "table",
+  p: "partitioned",
+  v: "view",
+  m: "materialized",
+  f: "foreign",
+};
+
+function text(row: Row, at: number): string {
+  return row[at] ?? "";
+}
+
+function groupByOid<T>(rows: readonly Row[], read: (row: Row) => T): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const row of rows) {
+    const oid = text(row, 0);
+    const group = groups.get(oid);
+    if (group === undefined) groups.set(oid, [read(row)]);
+    else group.push(read(row));
+  }
+  return groups;
+}
+
+/** One row at least, whatever exists: the server's facts stand in columns 9, 10 and 12. */
+const RELATIONS = `
+SELECT w.s, w.n, c.oid, c.relkind,
+  CASE WHEN c.relkind IN ('v', 'm') THEN md5(pg_get_viewdef(c.oid)) ELSE '' END,
+  c.relrowsecurity, row_security_active(c.oid), has_table_privilege(c.oid, 'SELECT'),
+  CASE WHEN c.relkind = 'p' THEN (
+    SELECT coalesce(json_agg(json_build_object('oid', l.oid::text, 'kind', l.relkind) ORDER BY l.oid), '[]')::text
+    FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf
+  ) ELSE '[]' END,
+  current_setting('server_version_num'),
+  has_table_privilege('pg_catalog.pg_subscription_rel', 'SELECT'),
+  has_schema_privilege(n.oid, 'USAGE'), current_user
+FROM (SELECT 1) AS always
+LEFT JOIN unnest($1::text[], $2::text[]) AS w(s, n) ON true
+LEFT JOIN pg_namespace n ON n.nspname = w.s
+LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.n AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`;
+
+const COLUMNS = `
+SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull,
+  has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
+  CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE '' END
+FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum`;
+
+const INDEXES = `
+SELECT i.indrelid, c.relname, i.indisprimary, i.indisunique, i.indisvalid, i.indpred IS NOT NULL,
+  m.amname,
+  (SELECT json_agg(a.attname ORDER BY k.at)::text
+   FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, at)
+   LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+   WHERE k.at <= i.indnkeyatts)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+WHERE i.indrelid = ANY ($1::oid[])
+ORDER BY i.indrelid, c.relname`;
+
+const SUBSCRIPTIONS =
+  `SELECT DISTINCT srrelid FROM pg_catalog.pg_subscription_rel WHERE srrelid = ANY ($1::oid[])`;

@@ -1,0 +1,122 @@
+import { arrayLiteral, type Database, type Row } from "./client.ts";
+
+/** A column's type, seen through domains and through one level of array. */
+export interface ColumnType {
+  /** As the database prints it, with modifiers and domains: for messages and fingerprints. */
+  readonly declared: string;
+  /** SQL to cast to: of the element when it is an array, without modifiers and domains. */
+  readonly cast: string;
+  /** `typname` of the element: `int8`, `text`, `citext`, `point`. */
+  readonly base: string;
+  /** An enum's labels in order; undefined for other types. */
+  readonly labels: readonly string[] | undefined;
+  readonly isArray: boolean;
+  /** Made of fields (a row type), which no scalar field can hold. */
+  readonly isComposite: boolean;
+  /** numeric(p, s): its digits; undefined when not declared. */
+  readonly numeric: { readonly precision: number; readonly scale: number } | undefined;
+}
+
+export interface TypeFacts {
+  readonly oid: string;
+  readonly name: string;
+  /** b, c, d, e, p, r, m as in pg_type. */
+  readonly kind: string;
+  readonly category: string;
+  readonly domainOf: string;
+  readonly domainModifier: number;
+  readonly element: string;
+  readonly format: string;
+  readonly labels: readonly string[] | undefined;
+}
+
+/** The types named and all that they are made of, in one statement. */
+export async function loadTypes(
+  database: Database,
+  oids: readonly string[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, TypeFacts>> {
+  const rows = await database.query(
+    { text: TYPES, params: [arrayLiteral([...new Set(oids)])] },
+    signal,
+  );
+  return new Map(rows.map((row) => [row[0] ?? "", factsOf(row)]));
+}
+
+/** Resolves (type oid, type modifier) against what `loadTypes` read. */
+export function typeResolver(
+  types: ReadonlyMap<string, TypeFacts>,
+): (oid: string, modifier: number) => ColumnType {
+  const through = (oid: string, modifier: number): [TypeFacts | undefined, number] => {
+    let facts = types.get(oid);
+    let digits = modifier;
+    while (facts?.kind === "d") {
+      digits = facts.domainModifier;
+      facts = types.get(facts.domainOf);
+    }
+    return [facts, digits];
+  };
+  return (oid, modifier) => {
+    const [outer, outerDigits] = through(oid, modifier);
+    const isArray = outer?.category === "A" && outer.element !== "0";
+    const [inner, digits] = isArray ? through(outer.element, outerDigits) : [outer, outerDigits];
+    return {
+      declared: declaredOf(types.get(oid), inner, isArray, digits),
+      cast: inner?.format ?? "text",
+      base: inner?.name ?? "unknown",
+      labels: inner?.labels,
+      isArray,
+      isComposite: inner?.kind === "c" || inner?.kind === "p",
+      numeric: inner?.name === "numeric" && digits >= 4 ? numericOf(digits) : undefined,
+    };
+  };
+}
+
+function declaredOf(
+  outer: TypeFacts | undefined,
+  inner: TypeFacts | undefined,
+  isArray: boolean,
+  modifier: number,
+): string {
+  const base = `${inner?.format ?? "unknown"}${modifier >= 0 ? `#${modifier}` : ""}${
+    isArray ? "[]" : ""
+  }`;
+  return outer?.kind === "d" ? `${outer.format} (${base})` : base;
+}
+
+/** numeric's modifier: precision in the high half, scale in eleven signed bits, both plus 4. */
+function numericOf(modifier: number): { precision: number; scale: number } {
+  const bits = modifier - 4;
+  return { precision: (bits >> 16) & 0xffff, scale: ((bits & 0x7ff) ^ 1024) - 1024 };
+}
+
+function factsOf(row: Row): TypeFacts {
+  const labels = row[8] ?? null;
+  return {
+    oid: row[0] ?? "",
+    name: row[1] ?? "",
+    kind: row[2] ?? "",
+    category: row[3] ?? "",
+    domainOf: row[4] ?? "0",
+    domainModifier: Number(row[5] ?? -1),
+    element: row[6] ?? "0",
+    format: row[7] ?? "",
+    labels: labels === null ? undefined : JSON.parse(labels) as string[],
+  };
+}
+
+/** format_type with -1 and not NULL: `character` would mean character(1), `bpchar` doesn't. */
+const TYPES = `
+WITH RECURSIVE used(oid) AS (
+  SELECT unnest($1::oid[])
+  UNION
+  SELECT part.oid FROM used JOIN pg_type t ON t.oid = used.oid
+  CROSS JOIN LATERAL (VALUES (t.typbasetype), (CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END)) AS part(oid)
+  WHERE part.oid <> 0
+)
+SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typbasetype, t.typtypmod,
+  CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END, format_type(t.oid, -1),
+  CASE WHEN t.typtype = 'e' THEN (
+    SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_enum e WHERE e.enumtypid = t.oid
+  ) END
+FROM used JOIN pg_type t ON t.oid = used.oid`;

@@ -1,0 +1,210 @@
+import type { Document, DocumentId, Rejection } from "../../core/document.ts";
+import { FatalError, RetryableError } from "../../core/errors.ts";
+import type { Built, DocumentBuilder } from "../../core/ports.ts";
+import type { Epoch } from "../../core/source.ts";
+import type { Catalog } from "../catalog.ts";
+import { arrayLiteral, type Database, type Row, type Statement } from "../client.ts";
+import { blamesRow, blamesSchema } from "../errors.ts";
+import { documentId } from "./identify.ts";
+import type { PlannedIndex } from "./plan.ts";
+import { ADVANCE, positionStatement, versionOf } from "./position.ts";
+import { add, createResolver } from "./resolve.ts";
+
+export interface DocumentBuilderOptions {
+  /** Stays the caller's to close. */
+  readonly database: Database;
+  readonly plans: readonly PlannedIndex[];
+  /** What the plans were made against. */
+  readonly catalog: Catalog;
+  /** A longer document is set aside, without being sent to us. */
+  readonly maxDocumentBytes: number;
+}
+
+/**
+ * Opens a builder over a database. Beside the port's errors it throws RetryableError SCHEMA_CHANGED
+ * when a statement no longer fits the tables: plan again.
+ */
+export function openDocumentBuilder(options: DocumentBuilderOptions): DocumentBuilder {
+  const { database, plans, catalog } = options;
+  const byName = new Map(plans.map((plan) => [plan.name, plan]));
+  const resolveChanges = createResolver(plans, catalog);
+  let clock = 0n;
+
+  /** Runs statements behind a position that was read first, on the same connection. */
+  async function versioned(
+    statements: readonly Statement[],
+    epoch: Epoch,
+    signal: AbortSignal,
+  ): Promise<{ version: bigint; results: readonly (readonly Row[])[] }> {
+    const all = [positionStatement(epoch.kind), ...statements];
+    const [position, ...results] = await fitting(database.sequence(all, signal));
+    let version = versionOf(position ?? [], epoch);
+    if (epoch.kind === "clock") {
+      // A clock may be set back; positions may not. Ties are for the live stream to win.
+      if (version < clock) version = clock;
+      clock = version;
+    }
+    return { version, results };
+  }
+
+  /** Halves a chunk until the rows that can't be built stand alone, or until it is quick enough. */
+  async function bisect(chunk: Chunk, epoch: Epoch, signal: AbortSignal): Promise<Built> {
+    try {
+      const { version, results } = await versioned([statementOf(chunk, options)], epoch, signal);
+      return read(chunk, results[0] ?? [], version, options.maxDocumentBytes);
+    } catch (error) {
+      if (!isDivisible(error)) throw error;
+      const { plan, ids } = chunk;
+      const [only, ...others] = ids;
+      if (only !== undefined && others.length === 0) {
+        if (error.code === TIMED_OUT) throw error;
+        return { documents: [], rejections: [rejection(only, error.code, error.message)] };
+      }
+      const half = Math.ceil(ids.length / 2);
+      const first = await bisect({ plan, ids: ids.slice(0, half) }, epoch, signal);
+      const second = await bisect({ plan, ids: ids.slice(half) }, epoch, signal);
+      return merge([first, second]);
+    }
+  }
+
+  return {
+    plans,
+    identify: (index, key) => ({ index, id: documentId(key), key }),
+    async resolve(changes, signal) {
+      const { known, queries } = resolveChanges(changes);
+      const ids = new Map<string, DocumentId>();
+      for (const id of known) add(ids, id);
+      const statements = queries.map(({ statement }) => statement);
+      const results = await fitting(database.sequence(statements, signal));
+      queries.forEach(({ index }, at) => {
+        for (const row of results[at] ?? []) {
+          const key = row.filter((text) => text !== null);
+          if (key.length === row.length) add(ids, { index, id: documentId(key), key });
+        }
+      });
+      return [...ids.values()];
+    },
+    async build(ids, epoch, signal) {
+      signal.throwIfAborted();
+      const chunks = chunksOf(ids, byName);
+      if (chunks.length === 0) return { documents: [], rejections: [] };
+      const statements = chunks.map((chunk) => statementOf(chunk, options));
+      try {
+        const { version, results } = await versioned(statements, epoch, signal);
+        return merge(
+          chunks.map((chunk, at) =>
+            read(chunk, results[at] ?? [], version, options.maxDocumentBytes)
+          ),
+        );
+      } catch (error) {
+        if (!isDivisible(error)) throw error;
+        const parts: Built[] = [];
+        for (const chunk of chunks) parts.push(await bisect(chunk, epoch, signal));
+        return merge(parts);
+      }
+    },
+    async advancePosition(signal) {
+      await database.query(ADVANCE, signal);
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** Documents of one index that one statement builds. */
+interface Chunk {
+  readonly plan: PlannedIndex;
+  readonly ids: readonly DocumentId[];
+}
+
+/** An array of keys as long as the longest chunk of a seed. */
+const MAX_CHUNK = 5000;
+
+function chunksOf(
+  ids: readonly DocumentId[],
+  plans: ReadonlyMap<string, PlannedIndex>,
+): readonly Chunk[] {
+  const groups = new Map<string, Map<string, DocumentId>>();
+  for (const id of ids) {
+    const group = groups.get(id.index) ?? new Map<string, DocumentId>();
+    groups.set(id.index, group);
+    add(group, id);
+  }
+  const chunks: Chunk[] = [];
+  for (const [index, group] of groups) {
+    const plan = plans.get(index);
+    if (plan === undefined) throw new Error(`Cannot build documents: no plan for index ${index}`);
+    const each = [...group.values()];
+    for (let at = 0; at < each.length; at += MAX_CHUNK) {
+      chunks.push({ plan, ids: each.slice(at, at + MAX_CHUNK) });
+    }
+  }
+  return chunks;
+}
+
+function statementOf(
+  { plan, ids }: Chunk,
+  { maxDocumentBytes }: { maxDocumentBytes: number },
+): Statement {
+  const { text, keyCount, values } = plan.statement;
+  const keys = Array.from(
+    { length: keyCount },
+    (_, at) => arrayLiteral(ids.map(({ key }) => key[at] ?? null)),
+  );
+  return { text, params: [...keys, ...values, String(maxDocumentBytes)] };
+}
+
+/** Rows by the key they came back with: one that was asked for and isn't there is deleted. */
+function read(
+  { plan: { name: index, key }, ids }: Chunk,
+  rows: readonly Row[],
+  version: bigint,
+  maxDocumentBytes: number,
+): Built {
+  const bodies = new Map<string, string | null>();
+  for (const row of rows) bodies.set(row.slice(0, key.length).join("\0"), row[key.length] ?? null);
+  const documents: Document[] = [];
+  const rejections: Rejection[] = [];
+  for (const each of ids) {
+    const body = bodies.get(each.key.join("\0"));
+    if (body === null) {
+      const reason = `The document is longer than maxDocumentBytes, ${maxDocumentBytes}`;
+      rejections.push(rejection(each, "too_large", reason));
+    } else documents.push({ index, id: each.id, version, body: body ?? null });
+  }
+  return { documents, rejections };
+}
+
+/** Whether fewer rows may fare better: one of them is to blame, or all took longer than allowed. */
+function isDivisible(error: unknown): error is FatalError | RetryableError {
+  return error instanceof FatalError && blamesRow(error.code) ||
+    error instanceof RetryableError && error.code === TIMED_OUT;
+}
+
+/** query_canceled: by statement_timeout, for an abort throws its own reason. */
+const TIMED_OUT = "57014";
+
+function rejection({ index, id }: DocumentId, type: string, reason: string): Rejection {
+  return { index, id, type, reason };
+}
+
+function merge(parts: readonly Built[]): Built {
+  const [only, ...others] = parts;
+  if (only !== undefined && others.length === 0) return only;
+  return {
+    documents: parts.flatMap(({ documents }) => documents),
+    rejections: parts.flatMap(({ rejections }) => rejections),
+  };
+}
+
+async function fitting<T>(result: Promise<T>): Promise<T> {
+  try {
+    return await result;
+  } catch (error) {
+    if (!(error instanceof FatalError) || !blamesSchema(error.code)) throw error;
+    throw new RetryableError(
+      "SCHEMA_CHANGED",
+      `Cannot read documents as planned: the tables have changed (${error.code})`,
+      { cause: error },
+    );
+  }
+}

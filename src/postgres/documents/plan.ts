@@ -1,0 +1,136 @@
+import type { IndexDescription } from "../../core/description.ts";
+import type { FieldPlan, IndexPlan } from "../../core/plan.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { Catalog, CatalogTable } from "../catalog.ts";
+import { bindIndex } from "./bind_index.ts";
+import type { BoundField, BoundIndex } from "./bound.ts";
+import { digest } from "./canonical.ts";
+import type { ExpressionFacts } from "./describe.ts";
+import { type BuildStatement, renderBuild } from "./render_build.ts";
+import { type UsedTable, usedTables } from "./used_columns.ts";
+
+/** An index plan with what a document builder needs of it. */
+export interface PlannedIndex extends IndexPlan {
+  readonly bound: BoundIndex;
+  readonly statement: BuildStatement;
+}
+
+export interface PlanOptions {
+  readonly rowSecurity: "refuse" | "allow";
+  /** What `describeExpressions` found out about every `sql`. */
+  readonly expressions: ReadonlyMap<string, ExpressionFacts>;
+}
+
+/**
+ * Plans every index that the catalog allows; all problems of all indexes are listed. An index with
+ * an error isn't planned; the others are. Pure.
+ */
+export function planIndexes(
+  descriptions: readonly IndexDescription[],
+  catalog: Catalog,
+  options: PlanOptions,
+): { readonly plans: readonly PlannedIndex[]; readonly problems: readonly Problem[] } {
+  const plans: PlannedIndex[] = [];
+  const problems: Problem[] = [];
+  for (const description of descriptions) {
+    const own: Problem[] = [];
+    const binding = {
+      catalog,
+      expressions: options.expressions,
+      report: (
+        severity: Problem["severity"],
+        code: string,
+        path: string,
+        message: string,
+        hint?: string,
+      ) => own.push({ severity, code, path, message, ...(hint === undefined ? {} : { hint }) }),
+    };
+    const bound = bindIndex(binding, description, options.rowSecurity);
+    problems.push(...own);
+    if (bound === undefined || own.some(({ severity }) => severity === "error")) continue;
+    plans.push(planOf(description, bound));
+  }
+  return { plans, problems };
+}
+
+function planOf(description: IndexDescription, bound: BoundIndex): PlannedIndex {
+  const { name, onRejected, sinks, settings, analysis, mappings } = description;
+  const fields = fieldPlans(bound.root.fields);
+  const used = usedTables(bound);
+  const key = bound.key.map((column) => column.name);
+  return {
+    name,
+    root: description.table,
+    key,
+    tables: used.map(({ table }) => table.ref),
+    fields,
+    settings: settings ?? {},
+    analysis: analysis ?? {},
+    mappings: mappings ?? {},
+    hash: hashOf(description, key, fields),
+    fingerprint: digest(used.map(factsOf), 16),
+    onRejected,
+    ...(sinks === undefined ? {} : { sinks }),
+    bound,
+    statement: renderBuild(bound),
+  };
+}
+
+/**
+ * What the documents and their mapping are: neither the index's name, nor where it goes, nor what
+ * happens to a rejected document. The order of fields counts: it shows in the documents' bytes.
+ */
+function hashOf(
+  description: IndexDescription,
+  key: readonly string[],
+  fields: readonly FieldPlan[],
+): string {
+  const { name: _, sinks: _sinks, onRejected: _policy, ...documents } = description;
+  return digest({ ...documents, key, mapped: fields }, 8);
+}
+
+function fieldPlans(fields: readonly BoundField[]): readonly FieldPlan[] {
+  return fields.map((field): FieldPlan => {
+    const { name } = field;
+    switch (field.kind) {
+      case "scalar":
+        return {
+          kind: "scalar",
+          name,
+          type: field.type,
+          ...(field.scale === undefined ? {} : { scale: field.scale }),
+          ...(field.as === undefined ? {} : { as: field.as }),
+          ...(field.subfields === undefined ? {} : { subfields: field.subfields }),
+        };
+      case "point":
+        return { kind: "scalar", name, type: "geo_point" };
+      case "object":
+        return { kind: "object", name, mapping: "object", fields: fieldPlans(field.fields) };
+      case "relation": {
+        const below = fieldPlans(field.row.fields);
+        return { kind: "object", name, mapping: field.mapping, fields: below };
+      }
+      case "aggregate":
+        return { kind: "scalar", name, type: field.type };
+    }
+  });
+}
+
+/** What may change without a row being written, and yet changes what is built from it. */
+function factsOf({ table, columns }: UsedTable): unknown {
+  return {
+    table: [table.ref.schema, table.ref.name, table.oid, table.kind],
+    definition: table.definition,
+    key: table.primaryKey ?? [],
+    leaves: table.leaves,
+    columns: columnFacts(table, columns),
+  };
+}
+
+function columnFacts(table: CatalogTable, columns: ReadonlySet<string>): unknown {
+  return table.columns
+    .filter(({ name }) => columns.has(name))
+    .map((
+      { name, attnum, type, generated },
+    ) => [name, attnum, type.declared, type.labels ?? [], generated]);
+}

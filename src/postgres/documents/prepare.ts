@@ -1,0 +1,77 @@
+import type { FieldDescription, IndexDescription } from "../../core/description.ts";
+import { FatalError } from "../../core/errors.ts";
+import type { Problem } from "../../core/problem.ts";
+import { tableId, type TableRef } from "../../core/table.ts";
+import { type Catalog, loadCatalog } from "../catalog.ts";
+import type { Database, Statement } from "../client.ts";
+import { describeExpressions } from "./describe.ts";
+import { planIndexes, type PlannedIndex } from "./plan.ts";
+
+export interface PreparedDocuments {
+  readonly catalog: Catalog;
+  readonly plans: readonly PlannedIndex[];
+  /** All of them; an index with an error has no plan. */
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Everything between a config and a document builder: reads the catalog, plans every index, and has
+ * the server parse each build statement, so that what fails later is a row's fault.
+ */
+export async function prepareDocuments(
+  database: Database,
+  descriptions: readonly IndexDescription[],
+  options: { readonly rowSecurity: "refuse" | "allow" },
+  signal: AbortSignal,
+): Promise<PreparedDocuments> {
+  const catalog = await loadCatalog(database, tablesOf(descriptions), signal);
+  const expressions = await describeExpressions(database, descriptions, catalog, signal);
+  const { plans, problems } = planIndexes(descriptions, catalog, { ...options, expressions });
+  const sound: PlannedIndex[] = [];
+  const unsound: Problem[] = [];
+  for (const plan of plans) {
+    const problem = await tryStatement(database, plan, signal);
+    if (problem === undefined) sound.push(plan);
+    else unsound.push(problem);
+  }
+  return { catalog, plans: sound, problems: [...problems, ...unsound] };
+}
+
+/** Every table that descriptions name, each once. */
+export function tablesOf(descriptions: readonly IndexDescription[]): readonly TableRef[] {
+  const all = descriptions.flatMap(({ table, fields }) => [table, ...inFields(fields)]);
+  return [...new Map(all.map((ref) => [tableId(ref), ref])).values()];
+}
+
+function inFields(fields: readonly FieldDescription[]): TableRef[] {
+  return fields.flatMap((field): TableRef[] => {
+    if (field.kind === "scalar" || field.kind === "geo_point") return [];
+    if (field.kind === "object") return inFields(field.fields);
+    const through = field.through === undefined ? [] : [field.through.table];
+    return [field.table, ...through, ...("fields" in field ? inFields(field.fields) : [])];
+  });
+}
+
+/** EXPLAIN over no keys: the server checks names, operators and the filters' values, and runs nothing. */
+async function tryStatement(
+  database: Database,
+  plan: PlannedIndex,
+  signal: AbortSignal,
+): Promise<Problem | undefined> {
+  const { text, keyCount, values } = plan.statement;
+  const keys = Array.from({ length: keyCount }, () => "{}");
+  const statement: Statement = { text: `EXPLAIN ${text}`, params: [...keys, ...values, "1"] };
+  try {
+    await database.query(statement, signal);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof FatalError)) throw error;
+    return {
+      severity: "error",
+      code: "STATEMENT_INVALID",
+      path: `indexes.${plan.name}`,
+      message: `Cannot build documents of ${plan.name}: ${error.message} (${error.code})`,
+      hint: "Check that the filters' values and operators fit their columns' types.",
+    };
+  }
+}

@@ -1,0 +1,304 @@
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import type { FieldDescription, IndexDescription } from "../../src/core/description.ts";
+import type { Problem } from "../../src/core/problem.ts";
+import { openDatabase } from "../../src/postgres/client.ts";
+import { prepareDocuments } from "../../src/postgres/documents/prepare.ts";
+import { missingIndexes } from "../../src/postgres/documents/missing_indexes.ts";
+import {
+  aggregate,
+  compare,
+  type Fixture,
+  index,
+  openFixture,
+  ref,
+  relation,
+  scalar,
+  SIGNAL,
+} from "./documents_fixture.ts";
+
+const DDL = `
+CREATE TABLE users (id int PRIMARY KEY, name text, email text, age int, born date, tags text[], data jsonb, price numeric, deleted bool, ref int);
+CREATE TABLE orders (id int PRIMARY KEY, user_id int, status text);
+CREATE TABLE keyless (user_id int, note text);
+CREATE TABLE odd (code text NOT NULL UNIQUE, user_id int);
+CREATE TABLE "Mixed" ("Id" int PRIMARY KEY, "select" text, "a""b" text);
+CREATE VIEW seen AS SELECT id, name FROM users;
+CREATE TYPE pair AS (a int, b int);
+CREATE TABLE shapes (id int PRIMARY KEY, p pair);
+CREATE TABLE hidden (id int PRIMARY KEY, v text);
+ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
+CREATE TABLE days (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE FUNCTION shaky(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION steady(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+`;
+
+describe("problems of documents", () => {
+  let fixture: Fixture;
+  before(async () => {
+    fixture = await openFixture(DDL);
+  });
+  after(() => fixture[Symbol.asyncDispose]());
+
+  async function problems(...descriptions: IndexDescription[]): Promise<readonly Problem[]> {
+    return (await fixture.prepare(descriptions)).problems;
+  }
+  async function ofFields(...fields: FieldDescription[]): Promise<readonly string[]> {
+    return (await problems(index("users", "users", fields)))
+      .map(({ severity, code, path }) => `${severity} ${code} ${path}`);
+  }
+
+  test("all problems of all indexes are listed, each with its place and a hint, and the sound ones are planned", async () => {
+    const { plans, problems } = await fixture.prepare([
+      index("broken", "users", [
+        scalar("email", "keyword", { column: "emial" }),
+        scalar("age", "date"),
+        scalar("born", "date", { transforms: ["trim"] }),
+        relation("hasMany", "orders", "order", ["user_id"], []),
+        relation("hasMany", "keyless", "keyless", ["user_id"], [scalar("note", "text")]),
+        relation("hasMany", "mine", "orders", ["user_id"], [scalar("statsu")], {
+          where: [compare("nope", "eq", 1), { kind: "any", filters: [compare("nah", "isNull")] }],
+          orderBy: [{ column: "when", direction: "asc", nulls: "last" }],
+        }),
+        relation("belongsTo", "less", "keyless", ["ref"], []),
+        aggregate("sum", "total", "orders", ["user_id"], { column: "status" }),
+        aggregate("count", "two", "orders", ["user_id", "id"]),
+      ], { softDelete: { kind: "column", column: "deletd" } }),
+      index("sound", "orders", [scalar("status")]),
+      index("nameless", "keyless", [scalar("note", "text")]),
+      index("lost", "nowhere", []),
+    ]);
+    deepEqual(plans.map(({ name }) => name), ["sound"]);
+    deepEqual(problems.map(({ severity, code, path }) => `${severity} ${code} ${path}`), [
+      "error COLUMN_MISSING indexes.broken.fields.email.column",
+      "error TYPE_MISMATCH indexes.broken.fields.age.column",
+      "error TYPE_MISMATCH indexes.broken.fields.born.transforms",
+      "error TABLE_MISSING indexes.broken.fields.orders.hasMany",
+      "error KEY_MISSING indexes.broken.fields.keyless.hasMany",
+      "error COLUMN_MISSING indexes.broken.fields.mine.fields.statsu.column",
+      "error COLUMN_MISSING indexes.broken.fields.mine.where.0.column",
+      "error COLUMN_MISSING indexes.broken.fields.mine.where.1.any.0.column",
+      "error COLUMN_MISSING indexes.broken.fields.mine.orderBy.0.column",
+      "error KEY_MISSING indexes.broken.fields.less",
+      "error TYPE_MISMATCH indexes.broken.fields.total.column",
+      "error KEY_MISMATCH indexes.broken.fields.two.foreignKey",
+      "error COLUMN_MISSING indexes.broken.softDelete.column",
+      "error KEY_MISSING indexes.nameless.key",
+      "error TABLE_MISSING indexes.lost.table",
+    ]);
+    ok(problems.every(({ hint, message }) => hint !== undefined && message !== ""));
+    equal(problems[0]?.hint, 'Did you mean "email"?');
+    match(problems[1]?.hint ?? "", /"integer"/);
+  });
+
+  test("a column that can't hold a field's type is an error, one that only partly can a warning", async () => {
+    deepEqual(
+      await ofFields(
+        scalar("name", "integer"),
+        scalar("price", "long"),
+        scalar("data", "boolean"),
+        scalar("age", "short"),
+        scalar("age", "double"),
+        scalar("data", "json"),
+        scalar("tags", "keyword"),
+        { kind: "geo_point", name: "at", from: { kind: "pair", lat: "price", lon: "name" } },
+      ),
+      [
+        "error TYPE_MISMATCH indexes.users.fields.name.column",
+        "error TYPE_MISMATCH indexes.users.fields.price.column",
+        "error TYPE_MISMATCH indexes.users.fields.data.column",
+        "warning TYPE_NARROW indexes.users.fields.age.column",
+        "error TYPE_MISMATCH indexes.users.fields.at.lon",
+      ],
+    );
+    const composite = await problems(index("shapes", "shapes", [scalar("p", "keyword")]));
+    equal(composite[0]?.code, "TYPE_MISMATCH");
+  });
+
+  test("sql that isn't one stable expression over its own row is refused", async () => {
+    const refused = [
+      "(SELECT max(id) FROM orders)",
+      "(TABLE orders)",
+      "(VALUES (1))",
+      "name; DROP TABLE users",
+      "name -- rest",
+      "name) OR (1 = 1",
+      "name || $1",
+      "'open",
+      "",
+    ];
+    for (const sql of refused) {
+      const found = await problems(index("users", "users", [scalar("x", "keyword", { sql })]));
+      deepEqual(found.map(({ code }) => code), ["SQL_REFUSED"], sql);
+    }
+    const volatile = ["random()", "now()::text", "clock_timestamp()", "shaky(id)", "CURRENT_DATE"];
+    for (const sql of volatile) {
+      const found = await problems(index("users", "users", [scalar("x", "keyword", { sql })]));
+      deepEqual(found.map(({ code }) => code), ["SQL_VOLATILE"], sql);
+    }
+    const invalid = [
+      "nmae",
+      "count(*)",
+      "unnest(tags)",
+      "row_number() OVER ()",
+      "name + 1",
+      "users.name || t0.name",
+    ];
+    for (const sql of invalid) {
+      const found = await problems(index("users", "users", [scalar("x", "keyword", { sql })]));
+      deepEqual(found.map(({ code, path }) => [code, path]), [
+        ["SQL_INVALID", "indexes.users.fields.x.sql"],
+      ], sql);
+    }
+    const fine = [
+      "name || ' select ; -- $1 ('",
+      "extract(year FROM born)::text",
+      "CASE WHEN name IS DISTINCT FROM 'x' THEN 'a' END",
+      "steady(age)::text",
+      "E'it\\'s' || name",
+      "$tag$ select ; $tag$ || name",
+    ];
+    for (const sql of fine) {
+      deepEqual(
+        await problems(index("users", "users", [scalar("x", "keyword", { sql })])),
+        [],
+        sql,
+      );
+    }
+  });
+
+  test("a filter over time is a warning, one that isn't a condition or can't be cast an error", async () => {
+    const of = async (where: IndexDescription["where"]) =>
+      (await problems(index("users", "users", [scalar("name")], { where })))
+        .map(({ severity, code }) => `${severity} ${code}`);
+    deepEqual(await of([{ kind: "sql", sql: "born > now()" }]), ["warning SQL_TIME"]);
+    deepEqual(await of([{ kind: "sql", sql: "name" }]), ["error TYPE_MISMATCH"]);
+    deepEqual(await of([{ kind: "sql", sql: "random() > 0.5" }]), ["error SQL_VOLATILE"]);
+    deepEqual(await of([compare("age", "eq", "abc")]), ["error STATEMENT_INVALID"]);
+    deepEqual(await of([compare("tags", "in", "a")]), ["error TYPE_MISMATCH"]);
+  });
+
+  test("an expression can't see the rows around its own", async () => {
+    const found = await problems(index("users", "users", [
+      relation("hasMany", "orders", "orders", ["user_id"], [
+        scalar("x", "keyword", { sql: "status || email" }),
+      ]),
+    ]));
+    deepEqual(found.map(({ code }) => code), ["SQL_INVALID"]);
+  });
+
+  test("a table that the role may not read is an error with the grant to run", async () => {
+    await fixture.db.sql.unsafe(`REVOKE SELECT ON orders FROM "${fixture.db.readerRole}"`);
+    const description = index("users", "users", [
+      aggregate("count", "n", "orders", ["user_id"]),
+      scalar("age", "integer"),
+    ]);
+    const [problem, ...others] = await problems(description);
+    deepEqual(others, []);
+    equal(problem?.code, "PRIVILEGE_MISSING");
+    match(problem?.hint ?? "", /^GRANT SELECT ON "public"."orders" TO "t_.*_reader";$/);
+    // A grant on the columns that the documents need is enough.
+    await fixture.db.sql.unsafe(
+      `GRANT SELECT (id, user_id) ON orders TO "${fixture.db.readerRole}"`,
+    );
+    deepEqual(await problems(description), []);
+    await fixture.db.sql.unsafe(`GRANT SELECT ON orders TO "${fixture.db.readerRole}"`);
+  });
+
+  test("row-level security is refused unless it was allowed", async () => {
+    const description = index("hidden", "hidden", [scalar("v")]);
+    deepEqual((await problems(description)).map(({ code }) => code), ["ROW_SECURITY"]);
+    await using database = openDatabase({
+      url: fixture.db.readerUrl,
+      pooler: "none",
+      rowSecurity: "allow",
+      maxConnections: 1,
+      applicationName: "driftless/test-allow",
+      statementTimeoutMs: 60_000,
+    });
+    const options = { rowSecurity: "allow" as const };
+    deepEqual((await prepareDocuments(database, [description], options, SIGNAL)).problems, []);
+  });
+
+  test("the hash follows what documents and mapping are, and nothing else", async () => {
+    const hash = async (description: IndexDescription) =>
+      (await fixture.prepare([description])).plans[0]?.hash;
+    const base = index("users", "users", [scalar("name"), scalar("age", "long")], {
+      settings: { a: 1, b: { c: 2, d: 3 } },
+    });
+    const first = await hash(base);
+    match(first ?? "", /^[0-9a-f]{8}$/);
+    equal(await hash({ ...base, name: "people", onRejected: "skip", sinks: ["x"] }), first);
+    equal(await hash({ ...base, settings: { b: { d: 3, c: 2 }, a: 1 } }), first);
+    equal(await hash({ ...base, key: ["id"] }), first);
+    const other = [
+      { ...base, settings: { a: 2 } },
+      { ...base, fields: [...base.fields].reverse() },
+      { ...base, fields: [scalar("name", "text"), scalar("age", "long")] },
+      { ...base, where: [compare("age", "gt", 3)] },
+      { ...base, mappings: { dynamic: true } },
+    ];
+    for (const each of other) ok(await hash(each) !== first);
+  });
+
+  test("the fingerprint follows what no capture reports", async () => {
+    const days = index("days", "days", [scalar("day", "date")]);
+    const users = index("users", "users", [scalar("name")]);
+    const seen = index("seen", "seen", [scalar("name")], { key: ["id"] });
+    const prints = async () =>
+      (await fixture.prepare([days, users, seen])).plans.map(({ fingerprint }) => fingerprint);
+    const before = await prints();
+    equal(before.length, 3);
+    deepEqual(await prints(), before);
+    const changed = async (ddl: string) => {
+      const old = await prints();
+      await fixture.db.sql.unsafe(ddl);
+      return (await prints()).map((print, at) => print !== old[at]);
+    };
+    deepEqual(await changed("ALTER TABLE users ADD COLUMN unused int"), [false, false, false]);
+    deepEqual(
+      await changed(
+        "CREATE TABLE days_2 PARTITION OF days FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
+      ),
+      [true, false, false],
+    );
+    deepEqual(await changed("ALTER TABLE days DETACH PARTITION days_2"), [true, false, false]);
+    deepEqual(
+      await changed("CREATE OR REPLACE VIEW seen AS SELECT id, upper(name) AS name FROM users"),
+      [false, false, true],
+    );
+    deepEqual(
+      await changed(
+        "DROP VIEW seen; ALTER TABLE users ALTER name TYPE varchar(50); CREATE VIEW seen AS SELECT id, name FROM users",
+      ),
+      [false, true, true],
+    );
+  });
+
+  test("indexes that the queries lack are listed as the SQL that makes them", async () => {
+    const description = index("users", "users", [
+      relation("hasMany", "orders", "orders", ["user_id"], [scalar("status")]),
+      relation("belongsTo", "odd", "odd", ["name"], [scalar("code")], { references: ["code"] }),
+      aggregate("count", "mixed", "Mixed", [], {
+        through: { table: ref("orders"), leftKey: ["user_id"], rightKey: ["id"] },
+      }),
+    ]);
+    const missing = async () =>
+      missingIndexes((await fixture.prepare([description])).plans).map(({ need, sql }) =>
+        `${need} ${sql}`
+      );
+    deepEqual(await missing(), [
+      'build CREATE INDEX CONCURRENTLY ON "public"."orders" ("user_id");',
+      'resolve CREATE INDEX CONCURRENTLY ON "public"."users" ("name");',
+    ]);
+    await fixture.db.sql.unsafe(
+      "CREATE INDEX ON orders (user_id, status); CREATE INDEX ON users (name) WHERE age > 3",
+    );
+    deepEqual(await missing(), [
+      'resolve CREATE INDEX CONCURRENTLY ON "public"."users" ("name");',
+    ]);
+    await fixture.db.sql.unsafe("CREATE INDEX ON users (name)");
+    deepEqual(await missing(), []);
+  });
+});

@@ -1,0 +1,33 @@
+import { deepEqual, throws } from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { formatCursor, parseCursor, type PollCursor } from "../../src/postgres/poll/cursor.ts";
+
+const micros = fc.bigInt({ min: 0n, max: 4_000_000_000_000_000n });
+const xid = fc.nat({ max: 0xffffffff });
+const low = fc.option(micros, { nil: null });
+const cursor: fc.Arbitrary<PollCursor> = fc.record({
+  source: fc.record({ systemId: fc.string(), timeline: fc.nat(), database: fc.string() }),
+  position: fc.record({
+    t: micros,
+    sx: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    pm: fc.string(),
+    open: fc.array(fc.record({ v: fc.string(), lb: low, xb: xid })),
+  }),
+  rescans: fc.array(fc.record({
+    range: fc.record({ lb: low, to: micros, xb: xid }),
+    tables: fc.dictionary(
+      fc.string().filter((key) => key !== "__proto__"),
+      fc.option(fc.array(fc.string()), { nil: null }),
+      { noNullPrototype: true },
+    ),
+  })),
+});
+
+test("a cursor is read back as it was written", () => {
+  fc.assert(fc.property(cursor, (c) => deepEqual(parseCursor(formatCursor(c)), c)));
+});
+
+test("a cursor of a later release is refused, not guessed at", () => {
+  throws(() => parseCursor('{"v":2}'), /version 2/);
+});
