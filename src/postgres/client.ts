@@ -1,5 +1,7 @@
 import postgres from "postgres";
+import { type Cancellable, isCancellable } from "./cancellable.ts";
 import { translate } from "./errors.ts";
+import { type Lane, lanePool } from "./lanes.ts";
 
 /** A statement with its parameters, all as text; arrays by `arrayLiteral`. */
 export interface Statement {
@@ -157,53 +159,6 @@ export function openDatabase(options: DatabaseOptions): Database {
 }
 
 /**
- * One connection. postgres.js runs a client's statements in order when it has one connection only;
- * its `reserve` would not come back from a fresh connection without `fetch_types`.
- */
-interface Lane {
-  readonly sql: postgres.Sql;
-  pid: number | undefined;
-}
-
-interface LanePool {
-  readonly all: readonly Lane[];
-  take(): Promise<Lane>;
-  give(lane: Lane): void;
-}
-
-function lanePool(all: readonly Lane[]): LanePool {
-  const free = [...all];
-  const waiting: ((lane: Lane) => void)[] = [];
-  return {
-    all,
-    take(): Promise<Lane> {
-      const lane = free.pop();
-      if (lane !== undefined) return Promise.resolve(lane);
-      return new Promise((resolve) => waiting.push(resolve));
-    },
-    give(lane: Lane): void {
-      const next = waiting.shift();
-      if (next === undefined) free.push(lane);
-      else next(lane);
-    },
-  };
-}
-
-interface Cancellable {
-  cancel(): void;
-  readonly active?: boolean;
-  readonly state?: unknown;
-}
-
-/**
- * Not sent yet, or running. postgres.js 3.4.9 never settles a statement that was cancelled while it
- * waited for its turn on the server: such a one is cancelled when its turn has come.
- */
-function isCancellable({ active, state }: Cancellable): boolean {
-  return active === true || state === undefined || state === null;
-}
-
-/**
  * postgres.js 3.4.9 goes on counting rows where a statement failed in the middle of its result: the
  * next result on that connection begins with as many holes, and its first row would be undefined.
  */
@@ -226,6 +181,12 @@ export function arrayLiteral(values: readonly (string | null)[]): string {
   }
   return text + "}";
 }
+
+/**
+ * SQL: the name that a text is cast to for column `a` (of pg_attribute), without a length. With NULL
+ * for the modifier it would be `character` and `bit`, which mean a length of one and cut a key.
+ */
+export const CAST_TYPE = "format_type(a.atttypid, -1)";
 
 /** A quoted identifier. */
 export function quote(identifier: string): string {

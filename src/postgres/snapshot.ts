@@ -3,7 +3,7 @@ import type { RowKey } from "../core/change.ts";
 import type { Delivery } from "../core/delivery.ts";
 import type { IndexPlan } from "../core/plan.ts";
 import { tableId, type TableRef } from "../core/table.ts";
-import { type Database, quote } from "./client.ts";
+import { CAST_TYPE, type Database, quote } from "./client.ts";
 
 /**
  * Keys of a root table's rows in key order, strictly after `after`: one short statement a chunk.
@@ -75,7 +75,7 @@ async function keyTypes(
   });
 }
 
-const KEY_TYPES = `SELECT a.attname::text, format_type(a.atttypid, NULL)
+const KEY_TYPES = `SELECT a.attname::text, ${CAST_TYPE}
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
  JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped`;

@@ -1,5 +1,5 @@
 import { tableId, type TableRef } from "../../core/table.ts";
-import { arrayLiteral, type Database } from "../client.ts";
+import { arrayLiteral, CAST_TYPE, type Database } from "../client.ts";
 
 /** What the catalog says of a table, as far as following its stamp needs it. */
 export interface TableFacts {
@@ -15,7 +15,7 @@ export interface TableFacts {
 }
 
 export interface ColumnFacts {
-  /** As `format_type` prints it, without a length: what a key's text is cast to. */
+  /** What a key's text is cast to: the type without a length. */
   readonly exactType: string;
   /** Set for the types a stamp may have, through domains. */
   readonly stampType?: "timestamptz" | "timestamp";
@@ -88,7 +88,8 @@ const WANTED = `unnest($1::text[], $2::text[]) AS w(schema, name)
 
 const COLUMNS = `SELECT w.schema, w.name, c.relkind::text,
  EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = c.oid)::text,
- c.reltuples::bigint::text, a.attname::text, format_type(a.atttypid, NULL),
+ c.reltuples::bigint::text, a.attname::text,
+ ${CAST_TYPE},
  CASE coalesce(nullif(t.typbasetype, 0), t.oid)
   WHEN 'timestamptz'::regtype THEN 'timestamptz' WHEN 'timestamp'::regtype THEN 'timestamp' END,
  a.attnotnull::text,
