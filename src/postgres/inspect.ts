@@ -1,12 +1,23 @@
+import { FatalError } from "../core/errors.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Database } from "./client.ts";
 import { missingIndexes } from "./documents/missing_indexes.ts";
 import { stampsAhead } from "./poll/stamps_ahead.ts";
 import { planSource, type SourcePlan, type SourceWishes } from "./source_plan.ts";
 
-/** `Postgres 18.4 as reader, reader@host:5432/db`; throws when it can't be reached. */
+/**
+ * `Postgres 18.4 as reader, reader@host:5432/db`; throws when it can't be reached or is too old for
+ * the statements that follow changes.
+ */
 export async function describeServer(database: Database, signal: AbortSignal): Promise<string> {
   const [row] = await database.query({ text: SERVER }, signal);
+  if (Number(row?.[2]) < 140_000) {
+    throw new FatalError(
+      "SERVER_TOO_OLD",
+      `Cannot follow Postgres ${row?.[0]}: it is older than 14`,
+      "Point source.url to Postgres 14 or newer.",
+    );
+  }
   return `Postgres ${row?.[0]} as ${row?.[1]}, ${database.detail}`;
 }
 
@@ -52,4 +63,5 @@ function onStandby(): Problem {
   };
 }
 
-const SERVER = "SELECT current_setting('server_version'), current_user::text";
+const SERVER = "SELECT current_setting('server_version'), current_user::text, " +
+  "current_setting('server_version_num')";

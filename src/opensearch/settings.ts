@@ -1,0 +1,79 @@
+import { FatalError } from "../core/errors.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import type { IndexPlan } from "../core/plan.ts";
+import { LOWERCASE_NORMALIZER } from "./mapping.ts";
+import { isObject } from "./merge.ts";
+
+/** Settings by their full name: `index.refresh_interval`. */
+export type Settings = Readonly<Record<string, Json>>;
+
+/**
+ * The settings an index is created with: the plan's over ours, and during the filling no refresh
+ * and no replicas, since nothing searches it yet. Throws FatalError NOT_DURABLE for an
+ * asynchronous translog: a write is acknowledged only once it is on disk.
+ */
+export function fillSettings(plan: IndexPlan): Settings {
+  const planned = plannedSettings(plan);
+  return {
+    ...planned,
+    "index.refresh_interval": "-1",
+    "index.number_of_replicas": 0,
+    ...(AUTO_EXPAND in planned ? { [AUTO_EXPAND]: false } : {}),
+  };
+}
+
+/** What puts the filling's settings back: to the plan's, or to the cluster's default by null. */
+export function servingSettings(plan: IndexPlan): Settings {
+  const planned = plannedSettings(plan);
+  const expand = planned[AUTO_EXPAND];
+  return {
+    "index.refresh_interval": planned["index.refresh_interval"] ?? null,
+    // The range decides where there is one; both in one request would be two answers.
+    ...(expand === undefined || expand === false
+      ? { "index.number_of_replicas": planned["index.number_of_replicas"] ?? null }
+      : { [AUTO_EXPAND]: expand }),
+  };
+}
+
+/** Throws FatalError NOT_DURABLE when a live index has an asynchronous translog. */
+export function checkDurability(settings: Settings, index: string): void {
+  if (String(settings[DURABILITY] ?? "request").toLowerCase() === "request") return;
+  throw new FatalError(
+    "NOT_DURABLE",
+    `Cannot write to index "${index}": its setting ${DURABILITY} isn't "request"`,
+    "Remove the setting: with it OpenSearch acknowledges writes that a crash would lose.",
+  );
+}
+
+/** Settings of any nesting, with or without `index.`, by their full names. */
+export function flatten(settings: JsonObject, prefix = ""): Settings {
+  const flat: Record<string, Json> = {};
+  for (const [key, value] of Object.entries(settings)) {
+    const name = prefix === "" ? key : `${prefix}.${key}`;
+    if (isObject(value)) Object.assign(flat, flatten(value, name));
+    else flat[name.startsWith("index.") ? name : `index.${name}`] = value;
+  }
+  return flat;
+}
+
+function plannedSettings(plan: IndexPlan): Settings {
+  const settings = {
+    ...OURS,
+    ...flatten({ analysis: plan.analysis }),
+    ...flatten(plan.settings),
+  };
+  checkDurability(settings, plan.name);
+  return settings;
+}
+
+const AUTO_EXPAND = "index.auto_expand_replicas";
+const DURABILITY = "index.translog.durability";
+
+const OURS: Settings = {
+  // A late write mustn't bring back what was deleted: a delete is remembered this long.
+  "index.gc_deletes": "15m",
+  // Said although it is the default: an index template may say otherwise.
+  [DURABILITY]: "request",
+  [`index.analysis.normalizer.${LOWERCASE_NORMALIZER}.type`]: "custom",
+  [`index.analysis.normalizer.${LOWERCASE_NORMALIZER}.filter`]: ["lowercase"],
+};
