@@ -33,6 +33,7 @@ process.exitCode = await dispatch(process.argv.slice(2), {
   stderr: (text) => {
     if (text !== "") process.stderr.write(text);
   },
+  stdoutIsTty: process.stdout.isTTY === true,
   isTty: process.stderr.isTTY === true,
   columns: () => process.stderr.columns ?? 80,
   stop: stop.signal,

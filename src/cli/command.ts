@@ -7,6 +7,7 @@ export interface Context {
   readonly stdout: LineWriter;
   /** Logs and messages; never blocks. */
   stderr(text: string): void;
+  readonly stdoutIsTty: boolean;
   /** Whether stderr reaches a terminal, and its width. */
   readonly isTty: boolean;
   columns(): number;

@@ -34,7 +34,8 @@ export async function dispatch(argv: readonly string[], context: Context): Promi
   }
   const checked = checkArgs(command.args, rest, context.env);
   if (checked.help) {
-    await context.stdout.write(await help(command), context.signal);
+    const text = await help(command);
+    await context.stdout.write(context.stdoutIsTty ? text : plain(text), context.signal);
     return EXIT.done;
   }
   if (checked.problems.length > 0) {
@@ -71,6 +72,12 @@ async function help(command: Command): Promise<string> {
   const usage = await renderUsage(command.definition, { meta: { name: "driftless" } });
   const examples = command.examples.map((line) => `  ${line}\n`).join("");
   return `${usage}\nEXAMPLES\n\n${examples}`;
+}
+
+/** citty colours by the environment, and pads with spaces, wherever the text goes. */
+function plain(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replaceAll(/\x1b\[[0-9;]*m/g, "").replaceAll(/ +$/gm, "");
 }
 
 function overview(): string {

@@ -60,6 +60,7 @@ export function openLog(
     level: level as Config["log"]["level"],
     format: format as Config["log"]["format"],
     isTty: context.isTty,
+    ...((context.env["NO_COLOR"] ?? "") === "" ? {} : { color: false }),
     columns: () => context.columns(),
     write: (text) => context.stderr(text),
   });

@@ -19,15 +19,21 @@ export async function supervise(
 ): Promise<void> {
   const { observe, retryLimitMs } = options;
   const ended = AbortSignal.any([stop, signal]);
-  let awaySince = performance.now();
+  /** The start of the first failure in a row; undefined while all is well. */
+  let awaySince: number | undefined;
   let rebase = options.rebase;
   for (let failures = 1; !ended.aborted; failures++) {
     const startedAt = performance.now();
+    let anchoredAt: number | undefined;
     try {
       await using pipeline = await open(ended);
       const watched = (event: SyncEvent) => {
         // Anchored and stored: the source is no longer new when this has to start again.
-        if (event.type === "anchored") rebase = false;
+        if (event.type === "anchored") {
+          rebase = false;
+          anchoredAt = performance.now();
+          if (failures > 1) observe({ type: "recovered", edge: "run", attempts: failures });
+        }
         observe(event);
       };
       await run(pipeline, { ...options, rebase, observe: watched }, stop, signal);
@@ -36,11 +42,13 @@ export async function supervise(
       if (signal.aborted || error instanceof FatalError) throw error;
       if (stop.aborted) return;
       if (!(error instanceof RetryableError)) throw error;
-      if (performance.now() - startedAt > HEALTHY_MS) {
+      const failedAt = performance.now();
+      if (anchoredAt !== undefined && failedAt - anchoredAt > HEALTHY_MS) {
         failures = 1;
-        awaySince = startedAt;
+        awaySince = undefined;
       }
-      if (performance.now() - awaySince > retryLimitMs) {
+      awaySince ??= anchoredAt === undefined ? startedAt : failedAt;
+      if (failedAt - awaySince > retryLimitMs) {
         throw exhausted("the source or a sink", retryLimitMs, error);
       }
       // Plans that no longer fit are made anew at once; when that doesn't help, not in a busy loop.

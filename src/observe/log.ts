@@ -48,6 +48,8 @@ export function createObserver(options: ObserverOptions): { observe: Observer; c
   let closed = false;
   const saidAt = new Map<string, number>();
   const quiet = createQuiet();
+  /** The claim of the line above, where that line is a table's. */
+  let claimAbove: string | undefined;
 
   function draw(): void {
     if (!bars || closed) return;
@@ -69,8 +71,23 @@ export function createObserver(options: ObserverOptions): { observe: Observer; c
       return say(withFigures(recordOf(event), progress, now()));
     }
     if (event.type === "seedStarted") saidAt.set(event.index, now());
-    say(quiet(event, recordOf(event)));
-    if (event.type === "seedStarted" || event.type === "seedFinished") draw();
+    if (event.type === "seedFinished") draw();
+    say(quiet(event, shortened(event, recordOf(event))));
+    if (event.type === "seedStarted") draw();
+  }
+
+  /** For a person a claim is said once, not for each of twenty tables. */
+  function shortened(event: SyncEvent, record: LogRecord): LogRecord {
+    if (event.type !== "table") {
+      claimAbove = undefined;
+      return record;
+    }
+    const { claim } = event.level;
+    const asAbove = pretty && claim === claimAbove;
+    claimAbove = claim;
+    return asAbove
+      ? { ...record, message: record.message.replace(claim, () => "as above") }
+      : record;
   }
 
   return {

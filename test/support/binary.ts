@@ -93,6 +93,12 @@ export function startBinary(args: readonly string[], options: BinaryOptions): Ru
   });
   // Whoever awaits it is told; nobody has to.
   exited.catch(() => undefined);
+  // Not child.kill: after it Deno reports the signal as the end, whatever the exit code was.
+  let gone = pid === undefined;
+  child.once("exit", () => gone = true);
+  const send = (signal: NodeJS.Signals) => {
+    if (pid !== undefined && !gone) process.kill(pid, signal);
+  };
 
   const seen = () => `It has written:\n${stderr.slice(-4_000)}`;
   const self: RunningBinary = {
@@ -129,11 +135,11 @@ export function startBinary(args: readonly string[], options: BinaryOptions): Ru
       });
     },
     async stop() {
-      child.kill("SIGTERM");
+      send("SIGTERM");
       let late = false;
       const limit = setTimeout(() => {
         late = true;
-        child.kill("SIGKILL");
+        send("SIGKILL");
       }, STOP_MS);
       const status = await exited;
       clearTimeout(limit);
@@ -141,7 +147,7 @@ export function startBinary(args: readonly string[], options: BinaryOptions): Ru
       return status;
     },
     async kill() {
-      child.kill("SIGKILL");
+      send("SIGKILL");
       await exited;
     },
     async [Symbol.asyncDispose]() {
@@ -188,7 +194,8 @@ const SIGNALS: Readonly<Record<string, number>> = {
   SIGTERM: 15,
 };
 
-function programPath(): string {
+/** The compiled binary; throws when it was never built. */
+export function programPath(): string {
   const named = process.env["DRIFTLESS_TEST_BINARY"];
   const program = named === undefined || named === ""
     ? join(root, "dist/driftless")

@@ -137,7 +137,7 @@ SELECT u.id::text AS id, jsonb_build_object('id', u.id, 'email', u.email, 'name'
   'tier', u.tier, 'orders', coalesce(a.list, '[]'), 'orderCount', a.n, 'paidTotal', a.paid)::text AS body
 FROM users u CROSS JOIN LATERAL (
   SELECT jsonb_agg(jsonb_build_object('id', o.id, 'total', o.total, 'status', o.status) ORDER BY o.id)
-    AS list, count(*) AS n, sum(o.total) FILTER (WHERE o.status = 'paid') AS paid
+    AS list, count(*) AS n, coalesce(sum(o.total) FILTER (WHERE o.status = 'paid'), 0) AS paid
   FROM orders o WHERE o.user_id = u.id) a`;
 
 function hashOf(body: string): string {

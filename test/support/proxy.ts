@@ -14,24 +14,30 @@ export interface Proxy extends AsyncDisposable {
   /** Each piece of an answer comes this much later. */
   delay(ms: number): void;
   /**
-   * Keeps back the answers to requests whose bytes have `marker` in them, from now on; requests
-   * pass. `reached` resolves when the target has begun to answer one: it has done its work by then.
+   * Keeps back requests whose bytes have `marker` in them, or the answers to such, until `pass`.
+   * `reached` resolves when there is one: of an answer, the target has done its work by then.
    */
-  hold(marker: string): { readonly reached: Promise<void> };
+  hold(marker: string, what: "request" | "answer"): { readonly reached: Promise<void> };
 }
 
 type Mode =
   | { readonly kind: "pass" | "cut" | "blackhole" }
   | { readonly kind: "delay"; readonly ms: number }
-  | { readonly kind: "hold"; readonly marker: string; reached(): void };
+  | {
+    readonly kind: "hold";
+    readonly marker: string;
+    readonly what: "request" | "answer";
+    reached(): void;
+  };
 
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
   /** The last request's bytes, as far as they are needed to find a marker. */
   request: string;
-  /** Answers that wait for `pass`. */
-  held: Uint8Array[];
+  /** What waits for `pass`, either way. */
+  readonly heldRequest: Uint8Array[];
+  readonly heldAnswer: Uint8Array[];
 }
 
 /** Stands in front of the server that `target` names. */
@@ -44,7 +50,7 @@ export async function startProxy(target: string): Promise<Proxy> {
     client.on("error", () => {});
     if (mode.kind === "cut") return void client.resetAndDestroy();
     const server = connect({ host: to.hostname, port: Number(to.port) });
-    const pair: Pair = { client, server, request: "", held: [] };
+    const pair: Pair = { client, server, request: "", heldRequest: [], heldAnswer: [] };
     pairs.add(pair);
     server.on("error", () => client.destroy());
     const closed = () => {
@@ -59,7 +65,11 @@ export async function startProxy(target: string): Promise<Proxy> {
       if (mode.kind === "hold") {
         pair.request = (pair.request + new TextDecoder("latin1").decode(bytes)).slice(-65_536);
       }
-      server.write(bytes);
+      const holds = mode.kind === "hold" && mode.what === "request" &&
+        pair.request.includes(mode.marker);
+      if (!holds && pair.heldRequest.length === 0) return void server.write(bytes);
+      pair.heldRequest.push(bytes);
+      if (mode.kind === "hold") mode.reached();
     });
     server.on("data", (bytes: Uint8Array) => answer(pair, bytes));
   });
@@ -68,10 +78,12 @@ export async function startProxy(target: string): Promise<Proxy> {
     if (mode.kind === "blackhole") return;
     if (mode.kind === "delay") {
       setTimeout(() => pair.client.write(bytes), mode.ms);
-    } else if (pair.held.length > 0) {
-      pair.held.push(bytes);
-    } else if (mode.kind === "hold" && pair.request.includes(mode.marker)) {
-      pair.held.push(bytes);
+    } else if (pair.heldAnswer.length > 0) {
+      pair.heldAnswer.push(bytes);
+    } else if (
+      mode.kind === "hold" && mode.what === "answer" && pair.request.includes(mode.marker)
+    ) {
+      pair.heldAnswer.push(bytes);
       mode.reached();
     } else {
       pair.request = "";
@@ -100,7 +112,8 @@ export async function startProxy(target: string): Promise<Proxy> {
       if (mode.kind === "blackhole") drop();
       mode = { kind: "pass" };
       for (const pair of pairs) {
-        for (const bytes of pair.held.splice(0)) pair.client.write(bytes);
+        for (const bytes of pair.heldRequest.splice(0)) pair.server.write(bytes);
+        for (const bytes of pair.heldAnswer.splice(0)) pair.client.write(bytes);
         pair.request = "";
       }
     },
@@ -114,9 +127,9 @@ export async function startProxy(target: string): Promise<Proxy> {
     delay(ms) {
       mode = { kind: "delay", ms };
     },
-    hold(marker) {
+    hold(marker, what) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      mode = { kind: "hold", marker, reached: resolve };
+      mode = { kind: "hold", marker, what, reached: resolve };
       return { reached: promise };
     },
     async [Symbol.asyncDispose]() {

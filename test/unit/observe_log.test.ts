@@ -187,6 +187,23 @@ describe("on a terminal", () => {
     assert.match(second, /^\d\d:\d\d:\d\d • public\.users: L2 by seen: none missed\n$/);
   });
 
+  test("a claim that several tables share is said once", () => {
+    const log = pretty();
+    for (const table of ["public.users", "public.orders"]) {
+      log.at(0, { type: "table", level: { table, level: "L2", claim: "none missed", sql: [] } });
+    }
+    log.at(0, {
+      type: "table",
+      level: { table: "public.notes", level: "L1", claim: "some missed", sql: [] },
+    });
+    const lines = log.writes.map((line) => line.slice(9));
+    assert.deepEqual(lines, [
+      "• public.users: L2: none missed\n",
+      "• public.orders: L2: as above\n",
+      "• public.notes: L1: some missed\n",
+    ]);
+  });
+
   test("a seed has a bar with rate and time left, redrawn in place", () => {
     const log = pretty();
     log.at(0, started);
