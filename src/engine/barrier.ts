@@ -1,3 +1,4 @@
+import { RetryableError } from "../core/errors.ts";
 import type { IndexPlan } from "../core/plan.ts";
 import type { Sink } from "../core/ports.ts";
 import { sleep } from "../flow/sleep.ts";
@@ -37,17 +38,34 @@ async function whoIsBehind(
 ): Promise<string[]> {
   const lines: string[] = [];
   for (const sink of sinks) {
-    const checkpoint = await sink.loadCheckpoint(signal);
-    if (checkpoint === undefined) lines.push(`sink "${sink.name}" has no checkpoint yet`);
-    else if (checkpoint.confirmedThrough < target) {
-      lines.push(`sink "${sink.name}" is at ${checkpoint.confirmedThrough}, before ${target}`);
+    try {
+      lines.push(...await whatIsBehind(sink, plans, target, signal));
+    } catch (error) {
+      // It may pass within the time given: the sink restarts, or was prepared a moment ago.
+      if (!(error instanceof RetryableError)) throw error;
+      lines.push(`sink "${sink.name}" is away: ${error.message} (${error.code})`);
     }
-    for (const plan of plans) {
-      if (routesOf(plan, [sink]).length === 0) continue;
-      const state = await sink.seedState(plan, signal);
-      if (state?.seeded === true) continue;
-      lines.push(`index "${plan.name}" in sink "${sink.name}" is not seeded`);
-    }
+  }
+  return lines;
+}
+
+async function whatIsBehind(
+  sink: Sink,
+  plans: readonly IndexPlan[],
+  target: string,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const lines: string[] = [];
+  const checkpoint = await sink.loadCheckpoint(signal);
+  if (checkpoint === undefined) lines.push(`sink "${sink.name}" has no checkpoint yet`);
+  else if (checkpoint.confirmedThrough < target) {
+    lines.push(`sink "${sink.name}" is at ${checkpoint.confirmedThrough}, before ${target}`);
+  }
+  for (const plan of plans) {
+    if (routesOf(plan, [sink]).length === 0) continue;
+    const state = await sink.seedState(plan, signal);
+    if (state?.seeded === true) continue;
+    lines.push(`index "${plan.name}" in sink "${sink.name}" is not seeded`);
   }
   return lines;
 }

@@ -30,6 +30,8 @@ export async function run(
   const { fresh } = ground.anchor;
   observe({ type: "anchored", fresh, through: pipeline.capture.confirmed().through });
 
+  /** Until then the confirmed position says nothing of rows that are still to be seeded. */
+  let filled = ground.seeds.length === 0;
   // Ends capture and seeds; the queue is then drained.
   const done = new AbortController();
   const end = () => done.abort(stop.reason);
@@ -52,7 +54,7 @@ export async function run(
     stop.removeEventListener("abort", end);
   }
   await save(store, signal);
-  observe({ type: "stopped", through: pipeline.capture.confirmed().through });
+  observe({ type: "stopped", through: filled ? pipeline.capture.confirmed().through : undefined });
 
   /** Source to queue. */
   async function capture(scope: AbortSignal): Promise<void> {
@@ -78,6 +80,7 @@ export async function run(
       await seedIndex(pipeline, seed, ground.epoch, options, done.signal, scope);
       if (done.signal.aborted) return;
     }
+    filled ||= !options.skipBackfill;
     await untilDone(caughtUp(ground, AbortSignal.any([scope, done.signal])));
     if (options.once) done.abort();
   }

@@ -36,6 +36,7 @@ export async function write(
         if (performance.now() - builtAt > STALE_MS) {
           built = await job.rebuild();
           builtAt = performance.now();
+          judge(built.rejections);
         }
         const documents = documentsFor(sink, built.documents);
         return documents.length === 0 ? [] : await sink.write(documents, job.mode, signal);

@@ -4,7 +4,7 @@ import { FatalError, RetryableError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { IndexPlan } from "../core/plan.ts";
 import type { OpenSearchClient } from "./client.ts";
-import { mappingConflicts } from "./conflicts.ts";
+import { mappingConflicts, sameJson } from "./conflicts.ts";
 import {
   deleteIndex,
   type Generation,
@@ -66,12 +66,17 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
     entry.state = state;
   }
 
-  /** What is stored for the plan, when it is still there. */
+  /**
+   * What is stored for the plan, when it is still there and was made with the mapping that is
+   * derived today: a release that derives another one has it filled anew, like a changed plan.
+   */
   async function stored(plan: IndexPlan, signal: AbortSignal): Promise<IndexState | undefined> {
     const state = await store.index(plan.name, signal);
     if (state === undefined || state.hash !== plan.hash) return undefined;
     const uuids = await readUuids(client, [state.physical], signal);
-    return uuids.get(state.physical) === state.uuid ? state : undefined;
+    if (uuids.get(state.physical) !== state.uuid) return undefined;
+    const mapping = await store.mapping(state.physical, signal);
+    return mapping !== undefined && sameJson(mapping.asked, mappingOf(plan)) ? state : undefined;
   }
 
   async function begin(plan: IndexPlan, seed: string, signal: AbortSignal): Promise<void> {
@@ -115,7 +120,7 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
       throw new FatalError("INDEX_CLOSED", message, `Open it: POST /${physical}/_open.`);
     }
     checkDurability(live.settings, physical);
-    await checkMapping(plan, physical, live, signal);
+    await checkMapping(physical, live, signal);
     const { ours } = await listGenerations(client, prefix, plan.name, signal);
     if (state.seeded) await serve(plan, physical, ours, signal);
     const beside = state.seeded ? undefined : await servedLike(state, ours, signal);
@@ -136,20 +141,16 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
   }
 
   async function checkMapping(
-    plan: IndexPlan,
     physical: string,
     live: LiveIndex,
     signal: AbortSignal,
   ): Promise<void> {
-    const asked = mappingOf(plan);
     const stored = await store.mapping(physical, signal);
-    // What was asked for is compared with what was asked for, and what the server prints with what
-    // it printed: it leaves defaults out and rewrites values, so the two kinds never compare.
-    const conflicts = stored === undefined ? ["(index) has no stored mapping"] : [
-      ...mappingConflicts(asked, stored.asked),
-      ...mappingConflicts(stored.asked, asked),
-      ...mappingConflicts(stored.printed, live.mappings),
-    ];
+    // What the server prints is compared with what it printed: it leaves defaults out and rewrites
+    // values, so that never compares with what was asked for.
+    const conflicts = stored === undefined
+      ? ["(index) has no stored mapping"]
+      : mappingConflicts(stored.printed, live.mappings);
     if (conflicts.length > 0) throw conflict(physical, conflicts);
   }
 
