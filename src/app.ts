@@ -165,7 +165,7 @@ async function openPipeline(
     }
     const plan = await planSource(readers, wishesOf(config), signal);
     for (const problem of plan.problems) observe({ type: "problem", problem });
-    refuseBroken(config, plan, strict);
+    refuseBroken(config, plan, strict, observe);
     for (const level of plan.levels) observe({ type: "table", level });
 
     const builder = openDocumentBuilder({
@@ -249,12 +249,22 @@ function openSink(sink: SinkConfig, stdout: LineWriter): Sink & Partial<Searchab
   return openSearchSink({ ...rest, auth: { kind: auth.kind, token: auth.token.reveal() } });
 }
 
-function refuseBroken(config: Config, { plans }: SourcePlan, strict: boolean): void {
+function refuseBroken(
+  config: Config,
+  { plans }: SourcePlan,
+  strict: boolean,
+  observe: Observer,
+): void {
   const broken = config.indexes.filter(({ name }) => !plans.some((plan) => plan.name === name));
-  if (broken.length === 0 || (!strict && plans.length > 0)) return;
+  if (broken.length === 0) return;
+  const names = broken.map(({ name }) => `"${name}"`).join(", ");
+  if (!strict && plans.length > 0) {
+    const message = `Going on without ${names}: see the problems above`;
+    return observe({ type: "warning", code: "INDEX_LEFT_OUT", message });
+  }
   throw new FatalError(
     "CONFIG_INVALID",
-    `Cannot serve ${broken.map(({ name }) => `"${name}"`).join(", ")}`,
+    `Cannot serve ${names}`,
     "Mend the problems named above; `driftless check` lists them again.",
   );
 }

@@ -44,6 +44,7 @@ export async function follow(
       context.signal,
     );
   } finally {
+    context.stop.removeEventListener("abort", sayDraining);
     log.close();
   }
   return EXIT.done;

@@ -72,13 +72,13 @@ export function createObserver(options: ObserverOptions): { observe: Observer; c
     }
     if (event.type === "seedStarted") saidAt.set(event.index, now());
     if (event.type === "seedFinished") draw();
-    say(quiet(event, shortened(event, recordOf(event))));
+    say(shortened(event, quiet(event, recordOf(event))));
     if (event.type === "seedStarted") draw();
   }
 
   /** For a person a claim is said once, not for each of twenty tables. */
   function shortened(event: SyncEvent, record: LogRecord): LogRecord {
-    if (event.type !== "table") {
+    if (event.type !== "table" || record.level === "debug") {
       claimAbove = undefined;
       return record;
     }
@@ -101,12 +101,20 @@ export function createObserver(options: ObserverOptions): { observe: Observer; c
 
 /**
  * What depends on the events before: a retry's level doesn't fall until its edge is back (delays
- * are random, so they may shrink), and "caught up" is news once, until something was away or new.
+ * are random, so they may shrink), "caught up" is news once, until something was away or new, and a
+ * run that is opened again says of its connections and tables what has changed.
  */
 function createQuiet(): (event: SyncEvent, record: LogRecord) => LogRecord {
   const loudest = new Map<string, Level>();
+  /** What was said last, by what it is about. */
+  const known = new Map<string, string>();
   let caughtUp = false;
   return (event, record) => {
+    if (event.type === "connected" || event.type === "table") {
+      const about = event.type === "table" ? event.level.table : `to ${event.to}`;
+      if (known.get(about) === record.message) return { ...record, level: "debug" };
+      known.set(about, record.message);
+    }
     if (event.type === "retry") {
       const before = loudest.get(event.edge) ?? "info";
       const level = LEVELS[before] < LEVELS[record.level] ? before : record.level;

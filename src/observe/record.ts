@@ -87,15 +87,18 @@ export function recordOf(event: SyncEvent): LogRecord {
     }
     case "retry": {
       const { edge, attempt, delayMs, code } = event;
-      const next = `attempt ${attempt} failed, next in ${seconds(delayMs / 1000)}`;
-      const message = `${edge} is away: ${event.message} (${code}); ${next}`;
+      const delay = delayMs < 1000 ? `${Math.round(delayMs)} ms` : seconds(delayMs / 1000);
+      const away = edge === WHOLE_RUN ? "" : `${edge} is away: `;
+      const next = `attempt ${attempt} failed, next in ${delay}`;
+      const message = `${away}${event.message} (${code}); ${next}`;
       const fields = { edge, attempt, delayMs, code, error: event.message };
       return record(retryLevel(delayMs), message, fields);
     }
     case "recovered": {
       const { edge, attempts } = event;
       const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
-      return record("info", `${edge} is back after ${tries}`, { edge, attempts }, { good: true });
+      const back = edge === WHOLE_RUN ? "Running again" : `${edge} is back`;
+      return record("info", `${back} after ${tries}`, { edge, attempts }, { good: true });
     }
     case "rescued": {
       const { table, rows } = event;
@@ -127,6 +130,9 @@ export function recordOf(event: SyncEvent): LogRecord {
     }
   }
 }
+
+/** The edge of a run that is opened again as a whole: its error says what was away. */
+const WHOLE_RUN = "run";
 
 /** Louder as the delay grows. */
 export function retryLevel(delayMs: number): Level {

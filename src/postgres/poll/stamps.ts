@@ -63,7 +63,7 @@ export function chooseStamp(
       "Use the tables behind it in the index; views and foreign tables are not supported yet.",
     );
   }
-  const stamp = stampOf(facts, settings);
+  const stamp = stampOf(facts, settings, wish.key);
   if ("refusal" in stamp) return error(stamp.code, stamp.refusal, stamp.hint);
   const { column } = stamp;
   if (column.type === "timestamp" && settings.stampTimezone === undefined) {
@@ -140,7 +140,11 @@ type Stamp =
   }
   | { readonly refusal: string; readonly code: string; readonly hint: string };
 
-function stampOf(facts: TableFacts, settings: TableSettings): Stamp {
+function stampOf(
+  facts: TableFacts,
+  settings: TableSettings,
+  key: readonly string[],
+): Stamp {
   const id = facts.id;
   if (settings.stamp !== undefined) {
     const found = facts.columns.get(settings.stamp);
@@ -169,10 +173,7 @@ function stampOf(facts: TableFacts, settings: TableSettings): Stamp {
       code: "STAMP_MISSING",
       refusal: `Cannot follow ${id}: it has no stamp column (updated_at, modified_at, ` +
         "last_modified, changed_at)",
-      hint: `Add one that every write sets: ALTER TABLE ${id} ADD COLUMN updated_at timestamptz ` +
-        `NOT NULL DEFAULT now(), with a trigger that sets it on UPDATE and an index on it; or name ` +
-        `the column in source.tables.${id}.stamp. (Sweeps and a changelog, for tables that can't ` +
-        "have one, are not supported yet.)",
+      hint: stampSql(id, facts, key),
     };
   }
   if (candidates.length > 1) {
@@ -201,6 +202,18 @@ function indexSql(
   // CONCURRENTLY isn't possible on a partitioned parent.
   const how = facts.kind === "table" ? "CREATE INDEX CONCURRENTLY" : "CREATE INDEX";
   return `${how} ON ${id} (${[stamp, ...key].map(plainOrQuoted).join(", ")});`;
+}
+
+/** All that a table needs to be followed, as it can be run. */
+function stampSql(id: string, facts: TableFacts, key: readonly string[]): string {
+  return `ALTER TABLE ${id} ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+CREATE OR REPLACE FUNCTION touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS ` +
+    `$$ BEGIN NEW.updated_at := now(); RETURN NEW; END $$;
+CREATE TRIGGER touch_updated_at BEFORE UPDATE ON ${id} FOR EACH ROW EXECUTE FUNCTION ` +
+    `touch_updated_at();
+${indexSql(id, facts, "updated_at", key)}
+-- Or name a column that every write sets: "source": { "tables": { "${id}": { "stamp": "…" } } }.
+-- Sweeps and a changelog, for tables that can't have one, are not supported yet.`;
 }
 
 function plainOrQuoted(name: string): string {
