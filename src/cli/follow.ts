@@ -31,6 +31,8 @@ export async function follow(
     strict: booleanFlag(flags, "strict"),
     observe: log.observe,
   };
+  const sayDraining = () => log.observe({ type: "draining" });
+  context.stop.addEventListener("abort", sayDraining, { once: true });
   try {
     await followIndexes(
       config,

@@ -34,10 +34,7 @@ export async function run(
   let filled = ground.seeds.length === 0;
   // Ends capture and seeds; the queue is then drained.
   const done = new AbortController();
-  const end = () => {
-    observe({ type: "draining" });
-    done.abort(stop.reason);
-  };
+  const end = () => done.abort(stop.reason);
   if (stop.aborted) end();
   stop.addEventListener("abort", end, { once: true });
   const queue = batchingQueue<Delivery<Change>>(

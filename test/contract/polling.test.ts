@@ -184,11 +184,17 @@ describe("polling", () => {
     const { cursor } = first.capture.confirmed();
     await first[Symbol.asyncDispose]();
     const stored = JSON.parse(cursor) as { sx: string; source: { systemId: string } };
-    const later = { ...stored, sx: String(BigInt(stored.sx) + 1_000_000n) };
-    await rejects(
-      openPoller({ url: db.readerUrl, tables: [ITEM], cursor: JSON.stringify(later) }),
-      (error: unknown) => error instanceof FatalError && error.code === "SOURCE_CHANGED",
-    );
+    const laters = [{ sx: String(BigInt(stored.sx) + 1_000_000n) }, { wal: String(1n << 60n) }];
+    for (const later of laters) {
+      await rejects(
+        openPoller({
+          url: db.readerUrl,
+          tables: [ITEM],
+          cursor: JSON.stringify({ ...stored, ...later }),
+        }),
+        (error: unknown) => error instanceof FatalError && error.code === "SOURCE_CHANGED",
+      );
+    }
     const other = { ...stored, source: { ...stored.source, systemId: "1" } };
     await rejects(
       openPoller({ url: db.readerUrl, tables: [ITEM], cursor: JSON.stringify(other) }),
@@ -277,6 +283,41 @@ test("a restarted server ends every open transaction that was listed, and loses 
     ok(second.delivered.includes("item:3"));
     ok(!second.delivered.includes("item:1"));
     equal(JSON.parse(second.capture.confirmed().cursor).open.length, 0);
+    await again.end({ timeout: 1 });
+  } finally {
+    await server.stop();
+  }
+});
+
+test("a crash that forgets the xids of aborted transactions is the same server still", async () => {
+  const server = await startPostgres({ major: 18, settings: { fsync: "on" } });
+  try {
+    const { default: postgres } = await import("postgres");
+    const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+    await sql.unsafe(DDL);
+    await sql`CHECKPOINT`;
+    await sql`INSERT INTO item (id) VALUES (1)`;
+    for (let i = 0; i < 50; i++) {
+      await sql.begin(async (tx) => {
+        await tx`SELECT pg_current_xact_id()`;
+        throw new Error("roll back");
+      }).catch(() => {});
+    }
+    const first = await openPoller({ url: server.url, tables: [ITEM] });
+    await first.polls(1);
+    const { cursor } = first.capture.confirmed();
+    await first[Symbol.asyncDispose]();
+    await sql.end({ timeout: 0 });
+    await server.stop("SIGKILL");
+    await server.restart();
+    const again = postgres(server.url, { max: 1, onnotice: () => {} });
+    const [row] = await again`SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS sx`;
+    const { sx } = JSON.parse(cursor) as { sx: string };
+    ok(BigInt(String(row?.["sx"])) < BigInt(sx), "the crash must have forgotten some");
+    await using second = await openPoller({ url: server.url, tables: [ITEM], cursor });
+    await again`INSERT INTO item (id) VALUES (2)`;
+    await second.polls(2);
+    ok(second.delivered.includes("item:2"));
     await again.end({ timeout: 1 });
   } finally {
     await server.stop();

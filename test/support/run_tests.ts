@@ -21,7 +21,7 @@ interface Part {
 
 const parts: readonly Part[] = [
   { name: "unit", runtime: "deno", folders: ["test/unit"], servers: [] },
-  { name: "bun", runtime: "bun", folders: ["test/unit", "test/property"], servers: [] },
+  { name: "bun", runtime: "bun", folders: ["test/unit"], servers: [] },
   { name: "contract", runtime: "deno", folders: ["test/contract"], servers: serverNames },
   { name: "property", runtime: "deno", folders: ["test/property"], servers: serverNames },
   { name: "fault", runtime: "deno", folders: ["test/fault"], servers: serverNames },

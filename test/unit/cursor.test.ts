@@ -8,6 +8,8 @@ const xid = fc.nat({ max: 0xffffffff });
 const low = fc.option(micros, { nil: null });
 const cursor: fc.Arbitrary<PollCursor> = fc.record({
   source: fc.record({ systemId: fc.string(), timeline: fc.nat(), database: fc.string() }),
+  wal: fc.bigInt({ min: 0n, max: 2n ** 63n }),
+  through: micros,
   position: fc.record({
     t: micros,
     sx: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),

@@ -148,6 +148,26 @@ describe("retries", () => {
   });
 });
 
+test("a run that is opened again repeats no line about what is as it was", () => {
+  const log = watch();
+  const connected = { type: "connected", to: "source", detail: "reader@db" } as const;
+  const table = (claim: string) =>
+    ({ type: "table", level: { table: "public.users", level: "L2", claim, sql: [] } }) as const;
+  log.at(0, connected);
+  log.at(0, table("none missed"));
+  log.at(1, retry(40, 1, "run"));
+  log.at(2, connected);
+  log.at(2, table("some missed"));
+  log.at(3, { type: "recovered", edge: "run", attempts: 2 });
+  assert.deepEqual(log.json().map(({ message }) => message), [
+    "source: reader@db",
+    "public.users: L2: none missed",
+    "Cannot query Postgres: connection refused (ECONNREFUSED); attempt 1 failed, next in 40 ms",
+    "public.users: L2: some missed",
+    "Running again after 2 attempts",
+  ]);
+});
+
 describe("a row's content", () => {
   test("of a rejection never reaches the log", () => {
     const reasons: readonly [string, string][] = [

@@ -14,15 +14,26 @@ export interface PollCursor {
   readonly source: SourceIdentity;
   readonly position: Position;
   readonly rescans: readonly Rescan[];
+  /**
+   * WAL position that was flushed when A was read: a server never comes back before it. (Its xids may:
+   * a crash forgets those of aborted transactions.)
+   */
+  readonly wal: bigint;
+  /** Everything committed before this has been acknowledged; behind `t` while a rescan goes on. */
+  readonly through: Micros;
 }
 
 /** The cursor's stored text: JSON, big numbers as strings, times in µs. */
-export function formatCursor({ source, position, rescans }: PollCursor): string {
+export function formatCursor(
+  { source, position, rescans, wal, through }: PollCursor,
+): string {
   return JSON.stringify({
     v: 1,
     source: { ...source, postmasterStart: position.pm },
     t: formatMicros(position.t),
     sx: String(position.sx),
+    wal: String(wal),
+    through: formatMicros(through),
     open: position.open.map((e) => ({ v: e.v, lb: lowBound(e.lb), xb: String(e.xb) })),
     rescans: rescans.map(({ range, tables }) => ({
       lb: lowBound(range.lb),
@@ -54,6 +65,8 @@ export function parseCursor(text: string): PollCursor {
       range: { lb: parseLowBound(r.lb), to: parseMicros(r.to), xb: Number(r.xb) },
       tables: r.tables,
     })),
+    wal: BigInt(stored.wal),
+    through: parseMicros(stored.through),
   };
 }
 
@@ -62,6 +75,8 @@ interface Stored {
   readonly source: SourceIdentity & { readonly postmasterStart: string };
   readonly t: string;
   readonly sx: string;
+  readonly wal: string;
+  readonly through: string;
   readonly open: readonly { readonly v: string; readonly lb: string; readonly xb: string }[];
   readonly rescans: readonly {
     readonly lb: string;

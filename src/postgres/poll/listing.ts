@@ -14,6 +14,8 @@ export interface Clock {
   readonly sn: number;
   readonly pm: string;
   readonly inRecovery: boolean;
+  /** WAL flushed so far, in bytes; 0 on a standby. */
+  readonly wal: bigint;
   /** The process's monotonic clock before A was sent and after it returned, ms. */
   readonly sentAt: number;
   readonly receivedAt: number;
@@ -32,6 +34,7 @@ export async function readClock(database: Database, signal: AbortSignal): Promis
     sn: Number(BigInt(text(row, 4)) & 0xffffffffn),
     pm: text(row, 5),
     inRecovery: text(row, 6) === "true",
+    wal: BigInt(text(row, 7)),
     sentAt,
     receivedAt,
   };

@@ -118,10 +118,11 @@ export function advance(previous: Position, seen: Listing): Step {
 
 /**
  * The same position after the database's clock stepped back: transactions that began since may be
- * stamped that much earlier.
+ * stamped that much earlier, and what those that are open stamp from now on too.
  */
 export function lowered(position: Position, by: Micros): Position {
-  return { ...position, t: position.t - by };
+  const open = position.open.map((e) => e.lb === null ? e : { ...e, lb: e.lb - by });
+  return { ...position, t: position.t - by, open };
 }
 
 /** Whether a listing shows just the transactions that were open already: none ended, none is new. */

@@ -5,7 +5,8 @@ import { formatMicros, type Micros, microsSql } from "./micros.ts";
 import type { PolledTable } from "./polled_table.ts";
 
 /**
- * A: clock, transaction start, snapshot text, its xmax and xmin, postmaster start, in recovery?
+ * A: clock, transaction start, snapshot text, its xmax and xmin, postmaster start, in recovery?,
+ * WAL flushed.
  * The transaction's start is read before the statement's snapshot is taken, and
  * clock_timestamp() after it: only the first may be called a barrier without another read.
  */
@@ -14,7 +15,8 @@ export function clockStatement(): Statement {
     text: `SELECT ${microsSql("clock_timestamp()")}, ${microsSql("now()")}, s::text,
  pg_snapshot_xmax(s)::text, pg_snapshot_xmin(s)::text, ${
       microsSql("pg_postmaster_start_time()")
-    }, pg_is_in_recovery()::text
+    }, pg_is_in_recovery()::text,
+ CASE WHEN pg_is_in_recovery() THEN '0' ELSE (pg_current_wal_flush_lsn() - '0/0')::text END
 FROM pg_current_snapshot() s`,
   };
 }

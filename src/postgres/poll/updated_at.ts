@@ -36,7 +36,7 @@ import {
 } from "./position.ts";
 import { pollInterval, type PollTiming } from "./interval.ts";
 import { hotPage, hotRange, hotStatement, type Page, rescanPage } from "./scan.ts";
-import { behindPooler, standby, wentBack } from "./refusals.ts";
+import { behindPooler, refuseThePast, standby } from "./refusals.ts";
 import { seenVersions } from "./seen_versions.ts";
 import { preparedStatement, runningStatement } from "./statements.ts";
 
@@ -59,7 +59,6 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
   const advanced = notice();
   const interval = pollInterval(options.timing);
   let cursor: PollCursor | undefined;
-  let through = "";
   /** The last A whose poll was acknowledged, or the anchor's. */
   let lastClock: Clock | undefined;
   /** Whether a seed of this or an earlier run may have read rows before stragglers ended. */
@@ -75,7 +74,8 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     estimate: (plan, signal) => estimateRows(readers, plan.root, signal),
     live,
     confirmed(): Confirmed {
-      return { cursor: formatCursor(current()), through };
+      const now = current();
+      return { cursor: formatCursor(now), through: formatMicros(now.through) };
     },
     async advanced(signal: AbortSignal): Promise<void> {
       await advanced.wait(signal);
@@ -100,10 +100,16 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     const fresh = found === undefined || compareIdentity(found.source, identity) === "promoted";
     if (fresh) {
       const seenNow = await listing(clock, signal);
-      cursor = { source: identity, position: anchor(seenNow), rescans: [] };
+      cursor = {
+        source: identity,
+        position: anchor(seenNow),
+        rescans: [],
+        wal: clock.wal,
+        through: clock.clock,
+      };
       seeding = false;
     } else {
-      if (clock.sx < found.position.sx) throw wentBack(found.position.sx, clock.sx);
+      refuseThePast(found, clock);
       // A clock that stepped back while nobody looked: nothing says when, so further than it shows.
       const behind = found.position.t - (clock.clock - BigInt(marginMs) * 1000n);
       if (behind > 0n) steppedBack(behind);
@@ -115,8 +121,6 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     cursor = { ...cursor, rescans: knownTables(cursor.rescans) };
     seen.clear();
     lastClock = undefined;
-    // What was committed before the stored poll's clock is durable; nothing later is known to be.
-    through = formatMicros(cursor.position.t);
     return {
       identity,
       positionKind: "insert",
@@ -207,9 +211,14 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     await delivery.acknowledged(signal);
 
     seen.addAll(delivery.versions());
-    cursor = { source: current().source, position: moved.next, rescans: left };
+    cursor = {
+      source: current().source,
+      position: moved.next,
+      rescans: left,
+      wal: clock.wal,
+      through: left.length === 0 ? clock.clock : current().through,
+    };
     lastClock = clock;
-    if (left.length === 0) through = formatMicros(clock.clock);
     advanced.raise();
     return delivery.count() > 0 || left.length > 0 ? "data" : "idle";
   }
@@ -217,7 +226,7 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
   /** Ends a poll that had nothing to look for. */
   function settle(clock: Clock): "idle" {
     lastClock = clock;
-    through = formatMicros(clock.barrier);
+    cursor = { ...current(), through: clock.barrier };
     advanced.raise();
     return "idle";
   }
@@ -260,7 +269,7 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
   function check(clock: Clock): void {
     const { position } = current();
     if (clock.inRecovery) throw standby();
-    if (clock.sx < position.sx) throw wentBack(position.sx, clock.sx);
+    refuseThePast(current(), clock);
     if (lastClock !== undefined && lastClock.pm !== clock.pm) {
       throw new RetryableError(
         "SOURCE_RESTARTED",
