@@ -10,7 +10,7 @@
  */
 import type { Delivery } from "../../core/delivery.ts";
 import type { Change } from "../../core/change.ts";
-import { FatalError, RetryableError } from "../../core/errors.ts";
+import { RetryableError } from "../../core/errors.ts";
 import type { Observer } from "../../core/events.ts";
 import type { IndexPlan } from "../../core/plan.ts";
 import type { Anchor, ChangeCapture, Confirmed } from "../../core/ports.ts";
@@ -18,11 +18,11 @@ import type { TableLevel } from "../../core/source.ts";
 import { notice } from "../../flow/notice.ts";
 import { sleep } from "../../flow/sleep.ts";
 import type { Database, Row } from "../client.ts";
-import { blamesSchema } from "../errors.ts";
 import { compareIdentity, readIdentity } from "../identity.ts";
 import { estimateRows, snapshotKeys } from "../snapshot.ts";
 import { formatCursor, parseCursor, type PollCursor, type Rescan } from "./cursor.ts";
 import { type Clock, listingOf, readClock, stepBack } from "./listing.ts";
+import { fitting } from "./fitting.ts";
 import { type Deliveries, pollDeliveries } from "./deliveries.ts";
 import { formatMicros } from "./micros.ts";
 import type { PolledTable } from "./polled_table.ts";
@@ -153,22 +153,10 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
   async function* live(signal: AbortSignal): AsyncGenerator<Delivery<Change>> {
     while (true) {
       const startedAt = performance.now();
-      const outcome = yield* planned(poll(signal));
+      const outcome = yield* fitting(poll(signal));
       const waitMs = interval.next(outcome) - (performance.now() - startedAt);
       if (waitMs > 0) await sleep(waitMs, signal);
       signal.throwIfAborted();
-    }
-  }
-
-  /** A statement that no longer fits the tables is a reason to plan again, not to end. */
-  async function* planned<T>(
-    changes: AsyncGenerator<Delivery<Change>, T>,
-  ): AsyncGenerator<Delivery<Change>, T> {
-    try {
-      return yield* changes;
-    } catch (error) {
-      if (!(error instanceof FatalError) || !blamesSchema(error.code)) throw error;
-      throw new RetryableError("SCHEMA_CHANGED", error.message, { cause: error });
     }
   }
 
