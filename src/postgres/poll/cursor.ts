@@ -1,3 +1,4 @@
+import { FatalError } from "../../core/errors.ts";
 import type { SourceIdentity } from "../../core/source.ts";
 import { formatMicros, type Micros, parseMicros } from "./micros.ts";
 import type { OpenEntry, Position, RescanRange } from "./position.ts";
@@ -44,9 +45,21 @@ export function formatCursor(
   });
 }
 
-/** The inverse of `formatCursor`; throws RangeError or TypeError for a text it can't have written. */
+/** The inverse of `formatCursor`; throws FatalError CURSOR_UNREADABLE for what it can't have written. */
 export function parseCursor(text: string): PollCursor {
-  const stored = JSON.parse(text) as Stored;
+  try {
+    return parse(JSON.parse(text) as Stored);
+  } catch (cause) {
+    throw new FatalError(
+      "CURSOR_UNREADABLE",
+      "Cannot read the stored cursor: another release wrote it, or it was altered",
+      "Run the release that wrote it; or run once with --rebase: every index is then seeded again.",
+      { cause },
+    );
+  }
+}
+
+function parse(stored: Stored): PollCursor {
   if (stored.v !== 1) throw new RangeError(`Cannot read a cursor: version ${stored.v} is unknown`);
   const { systemId, timeline, database, postmasterStart } = stored.source;
   return {
