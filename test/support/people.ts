@@ -2,6 +2,7 @@ import { deepEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import type postgres from "postgres";
+import { eventually } from "./eventually.ts";
 
 /** People and their orders: the smallest source whose documents need a join and a figure. */
 export const PEOPLE_DDL = `
@@ -51,6 +52,38 @@ export async function addPeople(sql: postgres.Sql, from: number, to: number): Pr
       (ARRAY['paid','open','void'])[1 + (g + n) % 3]
       FROM generate_series(${from}, ${to}) g, generate_series(0, 2) n;
   `).simple();
+}
+
+export interface Writer extends AsyncDisposable {
+  /** Resolves when that many more transactions have committed. */
+  wrote(more: number): Promise<void>;
+  /** Resolves when the last one has. */
+  stop(): Promise<void>;
+}
+
+/** Writes to both tables, one small transaction after the other, until stopped. */
+export function startWriter(sql: postgres.Sql, users: number): Writer {
+  let written = 0;
+  let going = true;
+  const writing = (async () => {
+    for (; going; written++) {
+      const id = 1 + Math.floor(Math.random() * users);
+      await sql`UPDATE users SET name = ${`Name ${written}`} WHERE id = ${id}`;
+      await sql`UPDATE orders SET status = 'paid', total = total + 1 WHERE user_id = ${id}`;
+    }
+  })();
+  const stop = async () => {
+    going = false;
+    await writing;
+  };
+  return {
+    async wrote(more) {
+      const target = written + more;
+      await eventually("writes", async () => written >= target);
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
 }
 
 /**
