@@ -8,7 +8,7 @@ import type { Epoch, SourceIdentity } from "./source.ts";
 export interface Checkpoint {
   readonly identity: SourceIdentity;
   readonly epoch: Epoch;
-  /** Rises by one with each save; of several sinks' checkpoints the lowest is resumed from. */
+  /** Rises by one with each save. */
   readonly sequence: number;
   /** Opaque to all but its capture. */
   readonly cursor: string;

@@ -30,10 +30,11 @@ export interface ChangeCapture extends AsyncDisposable {
   readonly levels: readonly TableLevel[];
   /**
    * Anchors a resume point; resolves before any snapshot reads its first row. `cursor` is what
-   * `confirmed` returned in an earlier run, or undefined to start. Throws FatalError
+   * `confirmed` returned in an earlier run, or undefined to start. `seeds` says that after a start
+   * every index will be seeded: what became visible before the first snapshot needn't be delivered. Throws FatalError
    * SOURCE_CHANGED when the cursor belongs to another server or to one that went back in time.
    */
-  prepare(cursor: string | undefined, signal: AbortSignal): Promise<Anchor>;
+  prepare(cursor: string | undefined, seeds: boolean, signal: AbortSignal): Promise<Anchor>;
   /**
    * Root rows of one index that exist, in key order, strictly after `after`, in short read-only
    * transactions of at most `chunk` rows. The last delivery of a chunk is `drained`.

@@ -8,7 +8,7 @@ export interface SourceIdentity {
 }
 
 /** What versions are made of: where their position is read (design 5.3). */
-export type PositionKind = "insert" | "replay" | "clock";
+export type PositionKind = "flush" | "replay" | "clock";
 
 /**
  * The high bits of every version: rises when the timeline or the kind of position changes, so that

@@ -43,12 +43,14 @@ export async function prepare(
     if (checkpoint !== undefined) stored.set(sink.name, checkpoint);
   }
   const known = [...stored.values()];
-  // Of several sinks the one that is furthest behind: the others get some of it once more.
+  // Of several sinks the one that is furthest behind: the others get some of it once more. By what
+  // it confirms: sequences of sinks that were followed apart from each other don't compare.
   const resumed = options.rebase ? undefined : known.reduce<Checkpoint | undefined>(
-    (lowest, c) => lowest === undefined || c.sequence < lowest.sequence ? c : lowest,
+    (lowest, c) => lowest === undefined || isBehind(c, lowest) ? c : lowest,
     undefined,
   );
-  const anchor = await capture.prepare(resumed?.cursor, signal);
+  const anchor = await capture.prepare(resumed?.cursor, !options.skipBackfill, signal);
+  if (!options.rebase) { for (const [name, c] of stored) refuseOther(name, c, anchor); }
 
   const coverage = new Map<string, Record<string, Coverage>>();
   const seeds: Seed[] = [];
@@ -80,6 +82,24 @@ export async function prepare(
     coverage,
     seeds: joined(seeds),
   };
+}
+
+function isBehind(a: Checkpoint, b: Checkpoint): boolean {
+  if (a.confirmedThrough !== b.confirmedThrough) return a.confirmedThrough < b.confirmedThrough;
+  return a.sequence < b.sequence;
+}
+
+/** The capture has looked at the cursor it resumes from; another sink's may be of another database. */
+function refuseOther(sink: string, { identity }: Checkpoint, anchor: Anchor): void {
+  const { systemId, database } = anchor.identity;
+  if (identity.systemId === systemId && identity.database === database) return;
+  throw new FatalError(
+    "SOURCE_CHANGED",
+    `Cannot write to sink "${sink}": it was filled from database "${identity.database}" of server ` +
+      `${identity.systemId}, not from "${database}" of ${systemId}`,
+    "Give this source a sink or an indexPrefix of its own; or, if the change is meant, run once with " +
+      "--rebase: every index is then seeded again.",
+  );
 }
 
 /** Rises when positions are no longer comparable with those of the versions already written. */

@@ -29,7 +29,7 @@ export async function write(
   let { built, builtAt } = job;
   const policy = { observe: options.observe, limitMs: options.retryLimitMs };
   judge(built.rejections);
-  await Promise.all(job.sinks.map(async (sink) => {
+  const writes = job.sinks.map(async (sink) => {
     const rejections = await retrying(
       sink.name,
       async () => {
@@ -45,7 +45,11 @@ export async function write(
       signal,
     );
     judge(rejections);
-  }));
+  });
+  // No write is left behind anybody's back when another sink's fails.
+  for (const result of await Promise.allSettled(writes)) {
+    if (result.status === "rejected") throw result.reason;
+  }
 
   function documentsFor(sink: Sink, documents: readonly Document[]): readonly Document[] {
     const here = new Set(

@@ -27,7 +27,8 @@ export interface Indices {
   seedState(plan: IndexPlan, signal: AbortSignal): Promise<SeedState | undefined>;
   ensure(plan: IndexPlan, fresh: string | undefined, signal: AbortSignal): Promise<void>;
   saveSeed(index: string, progress: SeedProgress, signal: AbortSignal): Promise<void>;
-  markSeeded(index: string, signal: AbortSignal): Promise<void>;
+  /** `settled` resolves when no write to a generation beside is in flight. */
+  markSeeded(index: string, settled: () => Promise<unknown>, signal: AbortSignal): Promise<void>;
   refresh(indexes: readonly string[], signal: AbortSignal): Promise<void>;
   /** Throws FatalError INDEX_LOST when an index isn't the one that `ensure` saw. */
   checkPresent(signal: AbortSignal, indexes?: readonly string[]): Promise<void>;
@@ -212,7 +213,7 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
       await checkPresent(signal, [index]);
       await save(current, { ...current.state, after, rows }, signal);
     },
-    async markSeeded(index, signal) {
+    async markSeeded(index, settled, signal) {
       const current = entry(index);
       const { physical } = current.state;
       await checkPresent(signal, [index]);
@@ -225,6 +226,7 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
       await swapAlias(client, aliasName(prefix, index), physical, from, signal);
       await save(current, { ...current.state, seeded: true }, signal);
       current.beside = undefined;
+      await settled();
       await drop(others, signal);
     },
     async refresh(indexes, signal) {

@@ -18,6 +18,8 @@ export function openSearchSink(options: OpenSearchOptions): Sink & Searchable {
   const store = stateStore(client, prefix);
   const indices = openIndices(client, store, prefix);
   const write = bulkWriter(client, options.bulk);
+  /** Writes to generations that are about to be dropped: a late one would create them again. */
+  const writingBeside = new Set<Promise<unknown>>();
 
   return {
     name: options.name,
@@ -25,7 +27,8 @@ export function openSearchSink(options: OpenSearchOptions): Sink & Searchable {
     seedState: indices.seedState,
     ensure: indices.ensure,
     saveSeed: indices.saveSeed,
-    markSeeded: indices.markSeeded,
+    markSeeded: (index, signal) =>
+      indices.markSeeded(index, () => Promise.allSettled(writingBeside), signal),
     async write(documents, mode, signal) {
       signal.throwIfAborted();
       // Before the first request: an index that nothing ensured must not fail half-way.
@@ -35,7 +38,13 @@ export function openSearchSink(options: OpenSearchOptions): Sink & Searchable {
         const besides = documents.filter(({ index }) => indices.beside(index) !== undefined);
         const beside = (index: string) => indices.beside(index) ?? indices.physical(index);
         // Of the same shape: it rejects the same documents, for the same reasons.
-        await write(besides, mode, beside, signal);
+        const writing = write(besides, mode, beside, signal);
+        writingBeside.add(writing);
+        try {
+          await writing;
+        } finally {
+          writingBeside.delete(writing);
+        }
       }
       return rejections;
     },

@@ -85,7 +85,7 @@ export async function loadCatalog(
   const columnsOf = groupByOid(columns, (row): CatalogColumn => ({
     name: text(row, 1),
     attnum: Number(row[2]),
-    type: typeOf(text(row, 3), Number(row[4])),
+    type: { ...typeOf(text(row, 3), Number(row[4])), looseCollation: row[8] === "t" },
     notNull: row[5] === "t",
     canSelect: row[6] === "t",
     generated: row[7] ?? "",
@@ -204,7 +204,8 @@ LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.n AND c.relkind
 const COLUMNS = `
 SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull,
   has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
-  CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE '' END
+  CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE '' END,
+  EXISTS (SELECT FROM pg_collation o WHERE o.oid = a.attcollation AND NOT o.collisdeterministic)
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum`;

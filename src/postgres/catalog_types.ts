@@ -11,6 +11,8 @@ export interface ColumnType {
   /** An enum's labels in order; undefined for other types. */
   readonly labels: readonly string[] | undefined;
   readonly isArray: boolean;
+  /** The column's collation may call different texts equal. */
+  readonly looseCollation?: boolean;
   /** Made of fields (a row type), which no scalar field can hold. */
   readonly isComposite: boolean;
   /** numeric(p, s): its digits; undefined when not declared. */

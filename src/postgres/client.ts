@@ -97,9 +97,11 @@ export function openDatabase(options: DatabaseOptions): Database {
     signal.throwIfAborted();
     const lane = await lanes.take();
     const pending = new Set<Cancellable>();
-    const send = (text: string, params: readonly (string | null)[]) => {
+    const send = (text: string, params: readonly (string | null)[], frame = false) => {
       const query = lane.sql.unsafe(text, [...params], { prepare: !pooled });
       const result = query.values().execute() as unknown as PromiseLike<Result>;
+      // A cancelled COMMIT would leave the transaction open.
+      if (frame) return result;
       pending.add(query);
       const settled = () => {
         pending.delete(query);
@@ -117,9 +119,10 @@ export function openDatabase(options: DatabaseOptions): Database {
       // All are sent before the first has answered: the one connection runs them in this order.
       const results = statements.map(({ text, params }) => {
         if (!pooled) return send(text, params ?? []);
-        const around = [send("BEGIN READ ONLY", []), send(settingsStatement(settings), [])];
+        const around = [send("BEGIN READ ONLY", [], true)];
+        around.push(send(settingsStatement(settings), [], true));
         const result = send(text, params ?? []);
-        around.push(send("COMMIT", []));
+        around.push(send("COMMIT", [], true));
         for (const other of around) Promise.resolve(other).catch(() => {});
         return result;
       });

@@ -23,7 +23,7 @@ import { openDocumentBuilder } from "../../src/postgres/documents/build.ts";
 import { type PreparedDocuments, prepareDocuments } from "../../src/postgres/documents/prepare.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 
-export const EPOCH: Epoch = { number: 1, timeline: 1, kind: "insert" };
+export const EPOCH: Epoch = { number: 1, timeline: 1, kind: "flush" };
 export const SIGNAL: AbortSignal = new AbortController().signal;
 
 /** A table of public, or `schema.table`. */

@@ -8,7 +8,7 @@ import { never } from "./sink_subject.ts";
 
 const CHECKPOINT: Checkpoint = {
   identity: { systemId: "1", timeline: 1, database: "shop" },
-  epoch: { number: 1, timeline: 1, kind: "insert" },
+  epoch: { number: 1, timeline: 1, kind: "flush" },
   sequence: 1,
   cursor: "c",
   confirmedThrough: "2026-01-02T03:04:05.123456Z",

@@ -179,22 +179,16 @@ describe("polling", () => {
     equal(new Set(mine).size, 5);
   });
 
-  test("a cursor of a server with later transactions is refused", async () => {
+  test("a cursor of a server that is further on, or of another, is refused", async () => {
     const first = await openPoller({ url: db.readerUrl, tables: [ITEM] });
     const { cursor } = first.capture.confirmed();
     await first[Symbol.asyncDispose]();
-    const stored = JSON.parse(cursor) as { sx: string; source: { systemId: string } };
-    const laters = [{ sx: String(BigInt(stored.sx) + 1_000_000n) }, { wal: String(1n << 60n) }];
-    for (const later of laters) {
-      await rejects(
-        openPoller({
-          url: db.readerUrl,
-          tables: [ITEM],
-          cursor: JSON.stringify({ ...stored, ...later }),
-        }),
-        (error: unknown) => error instanceof FatalError && error.code === "SOURCE_CHANGED",
-      );
-    }
+    const stored = JSON.parse(cursor) as { source: { systemId: string } };
+    const later = { ...stored, wal: String(1n << 60n) };
+    await rejects(
+      openPoller({ url: db.readerUrl, tables: [ITEM], cursor: JSON.stringify(later) }),
+      (error: unknown) => error instanceof FatalError && error.code === "SOURCE_CHANGED",
+    );
     const other = { ...stored, source: { ...stored.source, systemId: "1" } };
     await rejects(
       openPoller({ url: db.readerUrl, tables: [ITEM], cursor: JSON.stringify(other) }),
@@ -340,7 +334,11 @@ function table(
   return {
     table: { schema: "public", name },
     id: `public.${name}`,
-    key: key.map(([column, columnType]) => ({ name: column, type: columnType })),
+    key: key.map(([column, columnType]) => ({
+      name: column,
+      type: columnType,
+      nullable: false,
+    })),
     joinColumns: [],
     stamp: { name: stamp, type, zone: "UTC" },
     marginMs: 2000,

@@ -20,7 +20,7 @@ const PLAN = samplePlan("things");
 
 const CHECKPOINT: Checkpoint = {
   identity: { systemId: "1", timeline: 1, database: "shop" },
-  epoch: { number: 0, timeline: 1, kind: "insert" },
+  epoch: { number: 0, timeline: 1, kind: "flush" },
   sequence: 1,
   cursor: "",
   confirmedThrough: "2026-01-02T03:04:05.123456Z",

@@ -80,7 +80,7 @@ export async function openPoller(options: PollerOptions): Promise<Poller> {
     pageSize,
     observe: (event) => events.push(event),
   });
-  await capture.prepare(options.cursor, stop.signal);
+  await capture.prepare(options.cursor, true, stop.signal);
 
   const delivered: string[] = [];
   // One poll runs to its end, then the gate holds the next one back at its first statement.

@@ -17,14 +17,14 @@ const cursor: fc.Arbitrary<PollCursor> = fc.record({
     pm: fc.string(),
     open: fc.array(fc.record({ v: fc.string(), lb: low, xb: xid })),
   }),
-  rescans: fc.array(fc.record({
-    range: fc.record({ lb: low, to: micros, xb: xid }),
-    tables: fc.dictionary(
-      fc.string().filter((key) => key !== "__proto__"),
-      fc.option(fc.array(fc.string()), { nil: null }),
-      { noNullPrototype: true },
-    ),
-  })),
+  rescans: fc.dictionary(
+    fc.string().filter((key) => key !== "__proto__"),
+    fc.array(fc.record({
+      range: fc.record({ lb: low, to: micros, xb: xid }),
+      after: fc.option(fc.array(fc.string()), { nil: null }),
+    })),
+    { noNullPrototype: true },
+  ),
 });
 
 test("a cursor is read back as it was written", () => {

@@ -20,7 +20,7 @@ function facts(columns: Record<string, ColumnFacts>, over: Partial<TableFacts> =
     columns: new Map(Object.entries({ id: ID, ...columns })),
     indexes: [["updated_at", "id"]],
     subscribed: false,
-    estimate: 10,
+    hasChildren: false,
     ...over,
   };
 }

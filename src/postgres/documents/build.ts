@@ -3,11 +3,12 @@ import { FatalError, RetryableError } from "../../core/errors.ts";
 import type { Built, DocumentBuilder } from "../../core/ports.ts";
 import type { Epoch } from "../../core/source.ts";
 import type { Catalog } from "../catalog.ts";
+import { sleep } from "../../flow/sleep.ts";
 import { arrayLiteral, type Database, type Row, type Statement } from "../client.ts";
 import { blamesRow, blamesSchema } from "../errors.ts";
 import { documentId } from "./identify.ts";
 import type { PlannedIndex } from "./plan.ts";
-import { ADVANCE, positionStatement, versionOf } from "./position.ts";
+import { ADVANCE, flushedStatement, INSERTED, positionStatement, versionOf } from "./position.ts";
 import { add, createResolver } from "./resolve.ts";
 
 export interface DocumentBuilderOptions {
@@ -104,7 +105,13 @@ export function openDocumentBuilder(options: DocumentBuilderOptions): DocumentBu
       }
     },
     async advancePosition(signal) {
-      await database.query(ADVANCE, signal);
+      const [, rows] = await database.sequence([ADVANCE, INSERTED], signal);
+      const inserted = rows?.[0]?.[0];
+      if (inserted === null || inserted === undefined) return;
+      // Nobody waits for the flush of a commit that wrote nothing: the WAL writer comes by itself.
+      while ((await database.query(flushedStatement(inserted), signal))[0]?.[0] !== "true") {
+        await sleep(FLUSH_PAUSE_MS, signal);
+      }
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -116,6 +123,8 @@ interface Chunk {
   readonly ids: readonly DocumentId[];
 }
 
+/** The WAL writer flushes every 200 ms by default. */
+const FLUSH_PAUSE_MS = 50;
 /** An array of keys as long as the longest chunk of a seed. */
 const MAX_CHUNK = 5000;
 

@@ -81,7 +81,7 @@ export function keyFromLink(
 
 /** Whether equal values of two types always print as the same text. */
 function printsAlike(a: ColumnType, b: ColumnType): boolean {
-  if (a.isArray || b.isArray) return false;
+  if (a.isArray || b.isArray || a.looseCollation || b.looseCollation) return false;
   if (INTEGERS.has(a.base) && INTEGERS.has(b.base)) return true;
   if (TEXTS.has(a.base) && TEXTS.has(b.base)) return true;
   return a.cast === b.cast && (a.labels !== undefined || EXACT.has(a.base));

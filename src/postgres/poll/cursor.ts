@@ -1,20 +1,14 @@
 import { FatalError } from "../../core/errors.ts";
 import type { SourceIdentity } from "../../core/source.ts";
 import { formatMicros, type Micros, parseMicros } from "./micros.ts";
-import type { OpenEntry, Position, RescanRange } from "./position.ts";
-
-/** A rescan that isn't finished: what D still has to read, table by table. */
-export interface Rescan {
-  readonly range: RescanRange;
-  /** By table id: where to go on (null from the start); a table that is done isn't here. */
-  readonly tables: Readonly<Record<string, readonly string[] | null>>;
-}
+import type { OpenEntry, Position } from "./position.ts";
+import type { Rescan, Rescans } from "./rescans.ts";
 
 /** Everything a restart needs: design 3.3's cursor. */
 export interface PollCursor {
   readonly source: SourceIdentity;
   readonly position: Position;
-  readonly rescans: readonly Rescan[];
+  readonly rescans: Rescans;
   /**
    * WAL position that was flushed when A was read: a server never comes back before it. (Its xids may:
    * a crash forgets those of aborted transactions.)
@@ -36,11 +30,11 @@ export function formatCursor(
     wal: String(wal),
     through: formatMicros(through),
     open: position.open.map((e) => ({ v: e.v, lb: lowBound(e.lb), xb: String(e.xb) })),
-    rescans: rescans.map(({ range, tables }) => ({
+    rescans: mapped(rescans, ({ range, after }): StoredRescan => ({
       lb: lowBound(range.lb),
       to: formatMicros(range.to),
       xb: String(range.xb),
-      tables,
+      after,
     })),
   });
 }
@@ -74,9 +68,9 @@ function parse(stored: Stored): PollCursor {
         xb: Number(e.xb),
       })),
     },
-    rescans: stored.rescans.map((r) => ({
-      range: { lb: parseLowBound(r.lb), to: parseMicros(r.to), xb: Number(r.xb) },
-      tables: r.tables,
+    rescans: mapped(stored.rescans, ({ lb, to, xb, after }): Rescan => ({
+      range: { lb: parseLowBound(lb), to: parseMicros(to), xb: Number(xb) },
+      after,
     })),
     wal: BigInt(stored.wal),
     through: parseMicros(stored.through),
@@ -91,12 +85,21 @@ interface Stored {
   readonly wal: string;
   readonly through: string;
   readonly open: readonly { readonly v: string; readonly lb: string; readonly xb: string }[];
-  readonly rescans: readonly {
-    readonly lb: string;
-    readonly to: string;
-    readonly xb: string;
-    readonly tables: Readonly<Record<string, readonly string[] | null>>;
-  }[];
+  readonly rescans: Readonly<Record<string, readonly StoredRescan[]>>;
+}
+
+interface StoredRescan {
+  readonly lb: string;
+  readonly to: string;
+  readonly xb: string;
+  readonly after: readonly string[] | null;
+}
+
+function mapped<A, B>(
+  lists: Readonly<Record<string, readonly A[]>>,
+  map: (each: A) => B,
+): Record<string, readonly B[]> {
+  return Object.fromEntries(Object.entries(lists).map(([id, list]) => [id, list.map(map)]));
 }
 
 function lowBound(lb: Micros | null): string {

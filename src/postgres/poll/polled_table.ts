@@ -5,7 +5,12 @@ export interface PolledTable {
   readonly table: TableRef;
   /** `tableId(table)`. */
   readonly id: string;
-  readonly key: readonly { readonly name: string; readonly type: string }[];
+  /** A row with a NULL in its key names nothing: it is left out. */
+  readonly key: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly nullable: boolean;
+  }[];
   /** Columns delivered with each change, for finding parents without another look at the row. */
   readonly joinColumns: readonly string[];
   readonly stamp: {
@@ -16,6 +21,6 @@ export interface PolledTable {
   };
   /** How much earlier than its transaction's beginning a row may be stamped. */
   readonly marginMs: number;
-  /** A plain table: it can be read in ctid order. */
+  /** A plain table without children: it can be read in ctid order. */
   readonly heap: boolean;
 }

@@ -41,7 +41,7 @@ export interface OpenEntry {
 export interface Position {
   /** Rows stamped before this have been seen, but for those of `open`. */
   readonly t: Micros;
-  /** A's snapshot xmax, 64 bits: a lower one later means another server. */
+  /** A's snapshot xmax, 64 bits: whatever began later has an xid that isn't below. */
   readonly sx: bigint;
   /** The postmaster's start: when it changed, every virtualxid has ended. */
   readonly pm: string;

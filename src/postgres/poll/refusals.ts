@@ -4,18 +4,13 @@ import type { PollCursor } from "./cursor.ts";
 import type { Clock } from "./listing.ts";
 
 /**
- * Throws SOURCE_CHANGED when the server is at an earlier moment than the one that was followed. Not
- * by the xids alone: a crash forgets those of transactions that left nothing behind.
+ * Throws SOURCE_CHANGED when the server is at an earlier moment than the one that was followed: by
+ * the WAL that was flushed, which no crash takes back. (It does forget xids of transactions that left
+ * nothing behind, even while the postmaster lives on.)
  */
-export function refuseThePast({ position, wal }: PollCursor, clock: Clock): void {
-  if (clock.wal < wal) throw wentBack(`its WAL ends at ${clock.wal}, before ${wal}`);
-  if (clock.pm === position.pm && clock.sx < position.sx) {
-    throw wentBack(`its next transaction id is ${clock.sx}, below ${position.sx}`);
-  }
-}
-
-function wentBack(how: string): FatalError {
-  return sourceChanged(`${how}: it went back in time`);
+export function refuseThePast({ wal }: PollCursor, clock: Clock): void {
+  if (clock.wal >= wal) return;
+  throw sourceChanged(`its WAL ends at ${clock.wal}, before ${wal}: it went back in time`);
 }
 
 export function standby(): FatalError {

@@ -1,9 +1,10 @@
 import type { Change } from "../../core/change.ts";
-import type { Database, Row, Statement } from "../client.ts";
+import type { Row, Statement } from "../client.ts";
 import type { Micros } from "./micros.ts";
 import type { PolledTable } from "./polled_table.ts";
 import type { RescanRange } from "./position.ts";
-import { blockCountStatement, blockScanStatement, scanStatement } from "./statements.ts";
+import type { Rescan } from "./rescans.ts";
+import { blockScanStatement, heapStatement, scanStatement } from "./statements.ts";
 
 /** A row that a scan found. */
 export interface Found {
@@ -47,58 +48,67 @@ export function hotPage(table: PolledTable, rows: readonly Row[], limit: number)
 }
 
 /**
- * D: one page of a rescan of one table. A transaction of the very first listing (lb −∞) is looked
- * for in physical order, `after` being the block to go on with: by stamp it would be the whole
- * index. That needs a plain table.
+ * D: the statements of one page of a table's rescan. A transaction of the very first listing (lb −∞)
+ * is looked for in physical order, since by stamp it would be the whole index: `after` is then the
+ * block to go on with and the file it is a block of. That needs a plain table.
  */
-export async function rescanPage(
-  database: Database,
+export function rescanStatements(
   table: PolledTable,
-  range: RescanRange,
-  after: readonly string[] | null,
-  options: { readonly limit: number; readonly baseMarginMs: number },
-  signal: AbortSignal,
-): Promise<Page> {
-  if (range.lb === null && table.heap) {
-    return await blockPage(database, table, range, after, signal);
+  { range, after }: Rescan,
+  { limit, baseMarginMs }: RescanOptions,
+): readonly Statement[] {
+  if (inBlocks(table, range)) {
+    const from = Number(after?.[0] ?? 0);
+    const page = blockScanStatement(table, { from, to: from + BLOCKS_PER_PAGE }, range.xb);
+    return [heapStatement(table), page, heapStatement(table)];
   }
-  const shift = extra(table, options.baseMarginMs);
-  const rows = await database.query(
-    scanStatement(table, {
-      from: range.lb === null ? null : range.lb - shift,
-      to: range.to - shift,
-      after,
-      limit: options.limit,
-      xb: range.xb,
-    }),
-    signal,
-  );
+  const shift = extra(table, baseMarginMs);
+  const from = range.lb === null ? null : range.lb - shift;
+  return [scanStatement(table, { from, to: range.to - shift, after, limit, xb: range.xb })];
+}
+
+export interface RescanOptions {
+  readonly limit: number;
+  readonly baseMarginMs: number;
+}
+
+/** D: what those statements returned. */
+export function rescanPage(
+  table: PolledTable,
+  { range, after }: Rescan,
+  results: readonly (readonly Row[])[],
+  { limit }: RescanOptions,
+): Page {
+  if (inBlocks(table, range)) return blockPage(table, after, results);
+  const rows = results[0] ?? [];
   const last = rows[rows.length - 1];
-  // The page's last row is always returned: one more page, empty at the end, settles whether it was
-  // full without counting.
+  const width = table.key.length + table.joinColumns.length + 2;
+  const full = Number(last?.[width + 1] ?? 0) >= limit;
   return {
-    found: rows.filter((row) => row[row.length - 1] === "t").map((row) => foundOf(table, row)),
-    after: last === undefined ? undefined : afterOf(table, last),
+    found: rows.filter((row) => row[width] === "t").map((row) => foundOf(table, row)),
+    after: full ? afterOf(table, last) : undefined,
   };
 }
 
-async function blockPage(
-  database: Database,
+function blockPage(
   table: PolledTable,
-  range: RescanRange,
   after: readonly string[] | null,
-  signal: AbortSignal,
-): Promise<Page> {
-  // Counted at each page: rows that were moved behind the end meanwhile carry a newer stamp.
-  const [count] = await database.query(blockCountStatement(table), signal);
-  const blocks = Number(count?.[0] ?? 0);
-  const from = after === null ? 0 : Number(after[0]);
-  const to = from + BLOCKS_PER_PAGE;
-  const rows = await database.query(blockScanStatement(table, { from, to }, range.xb), signal);
-  return {
-    found: rows.map((row) => foundOf(table, row)),
-    after: to >= blocks ? undefined : [String(to)],
-  };
+  [before = [], rows = [], behind = []]: readonly (readonly Row[])[],
+): Page {
+  const found = rows.map((row) => foundOf(table, row));
+  const file = before[0]?.[1] ?? "";
+  const [blocks, fileNow] = behind[0] ?? [];
+  // Rewritten (VACUUM FULL, CLUSTER): its rows are in other blocks now, with the xmin they had.
+  if (fileNow !== file || (after !== null && after[1] !== "" && after[1] !== file)) {
+    return { found, after: ["0", ""] };
+  }
+  const to = Number(after?.[0] ?? 0) + BLOCKS_PER_PAGE;
+  // Rows that were moved behind the end meanwhile carry a newer stamp.
+  return { found, after: to >= Number(blocks ?? 0) ? undefined : [String(to), file] };
+}
+
+function inBlocks(table: PolledTable, range: RescanRange): boolean {
+  return range.lb === null && table.heap;
 }
 
 /** 16 MB of heap: some ten milliseconds when cached. */

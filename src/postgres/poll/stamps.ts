@@ -106,11 +106,14 @@ export function chooseStamp(
   const polled: PolledTable = {
     table: wish.table,
     id,
-    key: wish.key.map((name) => ({ name, type: facts.columns.get(name)?.exactType ?? "text" })),
+    key: wish.key.map((name) => {
+      const column = facts.columns.get(name);
+      return { name, type: column?.exactType ?? "text", nullable: column?.notNull !== true };
+    }),
     joinColumns: wish.joinColumns,
     stamp: { name: column.name, type: column.type, zone: settings.stampTimezone ?? "UTC" },
     marginMs,
-    heap: facts.kind === "table",
+    heap: facts.kind === "table" && !facts.hasChildren,
   };
   return { polled, level: levelOf(id, column.name, marginMs, facts), problems };
 }

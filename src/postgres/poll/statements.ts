@@ -62,8 +62,9 @@ export interface ScanRange {
 }
 
 /**
- * C, and D when `xb` is given: a page of [key…, join columns…, xmin, stamp, wanted?] by stamp and
- * key. D's page is unfiltered inside, so that its end is known even when none of it is wanted.
+ * C: a page of [key…, join columns…, xmin, stamp] by stamp and key. D, when `xb` is given: those rows
+ * of the page that are wanted, and the last one whatever it is, with [wanted?, rows of the page]
+ * behind; the page is unfiltered inside, so that its end is known even when none of it is wanted.
  */
 export function scanStatement(table: PolledTable, range: ScanRange): Statement {
   const params: string[] = [
@@ -71,9 +72,11 @@ export function scanStatement(table: PolledTable, range: ScanRange): Statement {
     formatMicros(range.to),
   ];
   const stamp = `t.${quote(table.stamp.name)}`;
+  const { from, to } = bounds(table);
   const conditions = [
-    `${stamp} >= ${bound(table, "$1")}`,
-    `${stamp} < ${bound(table, "$2")}`,
+    `${stamp} >= ${from}`,
+    `${stamp} < ${to}`,
+    ...table.key.filter((k) => k.nullable).map((k) => `t.${quote(k.name)} IS NOT NULL`),
   ];
   const order = [stamp, ...table.key.map((k) => `t.${quote(k.name)}`)];
   if (range.after !== null) {
@@ -85,7 +88,7 @@ export function scanStatement(table: PolledTable, range: ScanRange): Statement {
 WHERE ${conditions.join(" AND ")} ORDER BY ${order.join(", ")} LIMIT ${range.limit}`;
   if (range.xb === undefined) return { text: page, params };
   return {
-    text: `SELECT ${columnNames(table).join(", ")}, wanted FROM (
+    text: `SELECT ${columnNames(table).join(", ")}, wanted, total::text FROM (
  SELECT p.*, ${wanted("p.x")} AS wanted, row_number() OVER () AS n, count(*) OVER () AS total
  FROM (${page}) p) q WHERE wanted OR n = total ORDER BY n`,
     params: [...params, String(range.xb)],
@@ -98,7 +101,7 @@ WHERE ${conditions.join(" AND ")} ORDER BY ${order.join(", ")} LIMIT ${range.lim
 
 /**
  * D for a transaction that was open at the very first listing, over a plain table: rows with an
- * xmin not older than `xb`, in blocks [from, to), in physical order. Columns as of `scanStatement`.
+ * xmin not older than `xb`, in blocks [from, to), in physical order. Columns as of C.
  */
 export function blockScanStatement(
   table: PolledTable,
@@ -106,18 +109,32 @@ export function blockScanStatement(
   xb: number,
 ): Statement {
   return {
-    text: `SELECT ${columns(table)}, true FROM ${relation(table)} t
-WHERE t.ctid >= $1::tid AND t.ctid < $2::tid
+    text: `SELECT ${columns(table)} FROM ${relation(table)} t
+WHERE t.ctid >= $1::tid AND t.ctid < $2::tid${
+      table.key.filter((k) => k.nullable).map((k) => ` AND t.${quote(k.name)} IS NOT NULL`).join("")
+    }
  AND ((t.xmin::text::bigint - $3::bigint) & 4294967295) < 2147483648`,
     params: [`(${blocks.from},0)`, `(${blocks.to},0)`, String(xb)],
   };
 }
 
-/** Blocks of a plain table's heap. */
-export function blockCountStatement(table: PolledTable): Statement {
+/** [blocks, file] of a plain table's heap: another file means that the table was rewritten. */
+export function heapStatement(table: PolledTable): Statement {
   return {
-    text: "SELECT (pg_relation_size($1::regclass) / current_setting('block_size')::bigint)::text",
+    text: `SELECT (pg_relation_size(r) / current_setting('block_size')::bigint)::text,
+ pg_relation_filenode(r)::text FROM (SELECT $1::regclass AS r) q`,
     params: [relation(table)],
+  };
+}
+
+/** [the earliest stamp from `from` on, as a moment]; null when there is none. */
+export function nextStampStatement(table: PolledTable, from: Micros): Statement {
+  const stamp = `t.${quote(table.stamp.name)}`;
+  const earliest = table.stamp.type === "timestamptz" ? "m" : `(m AT TIME ZONE ${zone(table)})`;
+  return {
+    text: `SELECT ${microsSql(earliest)} FROM (SELECT min(${stamp}) AS m FROM ${relation(table)} t
+ WHERE ${stamp} >= ${moment(table, "$1")} AND ${stamp} < 'infinity') q`,
+    params: [formatMicros(from)],
   };
 }
 
@@ -125,10 +142,31 @@ function relation(table: PolledTable): string {
   return `${quote(table.table.schema)}.${quote(table.table.name)}`;
 }
 
-function bound(table: PolledTable, parameter: string): string {
-  const moment = `${parameter}::timestamptz`;
-  if (table.stamp.type === "timestamptz") return moment;
-  return `(${moment} AT TIME ZONE '${table.stamp.zone.replaceAll("'", "''")}')`;
+function moment(table: PolledTable, parameter: string): string {
+  const at = `${parameter}::timestamptz`;
+  return table.stamp.type === "timestamptz" ? at : `(${at} AT TIME ZONE ${zone(table)})`;
+}
+
+/**
+ * The range [$1, $2) in the stamp's own type. Local time isn't monotone: when clocks are set back
+ * (by at most 3 h, anywhere) it repeats itself. A moment after `from` shows a local time below that of
+ * `from` only within 3 h, and then by just what the clocks are set back; likewise before `to`.
+ */
+function bounds(table: PolledTable): { readonly from: string; readonly to: string } {
+  const [from, to] = [moment(table, "$1"), moment(table, "$2")];
+  if (table.stamp.type === "timestamptz" || table.stamp.zone === "UTC") return { from, to };
+  const [later, earlier] = [
+    moment(table, "($1::timestamptz + interval '3 hours')"),
+    moment(table, "($2::timestamptz - interval '3 hours')"),
+  ];
+  return {
+    from: `LEAST(${from}, ${later} - interval '3 hours')`,
+    to: `GREATEST(${to}, ${earlier} + interval '3 hours')`,
+  };
+}
+
+function zone(table: PolledTable): string {
+  return `'${table.stamp.zone.replaceAll("'", "''")}'`;
 }
 
 /** Keys as the protocol prints them: `::text` would strip a char(n)'s padding and spell out a bool.

@@ -10,8 +10,8 @@ export interface TableFacts {
   readonly indexes: readonly (readonly string[])[];
   /** Fed by a logical-replication subscription. */
   readonly subscribed: boolean;
-  /** Planner's row count; 0 when it was never analysed. */
-  readonly estimate: number;
+  /** Other tables inherit from it, and are read with it. */
+  readonly hasChildren: boolean;
 }
 
 export interface ColumnFacts {
@@ -40,7 +40,7 @@ export async function loadTableFacts(
   ], signal);
   const facts = new Map<string, Mutable>();
   for (const row of columns ?? []) {
-    const [schema, name, kind, subscribed, estimate, column, type, stampType, notNull, precision] =
+    const [schema, name, kind, subscribed, inherited, column, type, stampType, notNull, precision] =
       row.map((value) => value ?? "");
     const id = tableId({ schema: schema ?? "", name: name ?? "" });
     let table = facts.get(id);
@@ -51,7 +51,7 @@ export async function loadTableFacts(
         columns: new Map(),
         indexes: [],
         subscribed: subscribed === "true",
-        estimate: Math.max(0, Number(estimate)),
+        hasChildren: inherited === "true",
       };
       facts.set(id, table);
     }
@@ -88,7 +88,7 @@ const WANTED = `unnest($1::text[], $2::text[]) AS w(schema, name)
 
 const COLUMNS = `SELECT w.schema, w.name, c.relkind::text,
  EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = c.oid)::text,
- c.reltuples::bigint::text, a.attname::text,
+ EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)::text, a.attname::text,
  ${CAST_TYPE},
  CASE coalesce(nullif(t.typbasetype, 0), t.oid)
   WHEN 'timestamptz'::regtype THEN 'timestamptz' WHEN 'timestamp'::regtype THEN 'timestamp' END,

@@ -20,22 +20,17 @@ import { sleep } from "../../flow/sleep.ts";
 import type { Database, Row } from "../client.ts";
 import { compareIdentity, readIdentity } from "../identity.ts";
 import { estimateRows, snapshotKeys } from "../snapshot.ts";
-import { formatCursor, parseCursor, type PollCursor, type Rescan } from "./cursor.ts";
+import { formatCursor, parseCursor, type PollCursor } from "./cursor.ts";
 import { type Clock, listingOf, readClock, stepBack } from "./listing.ts";
+import { earliestAhead } from "./future.ts";
 import { fitting } from "./fitting.ts";
 import { type Deliveries, pollDeliveries } from "./deliveries.ts";
-import { formatMicros } from "./micros.ts";
+import { formatMicros, type Micros } from "./micros.ts";
 import type { PolledTable } from "./polled_table.ts";
-import {
-  advance,
-  anchor,
-  lowered,
-  type RescanRange,
-  sameTransactions,
-  type Step,
-} from "./position.ts";
+import { advance, anchor, lowered, older, sameTransactions } from "./position.ts";
+import { addRanges, isDone, onlyTables, proceeded, type Rescans } from "./rescans.ts";
 import { pollInterval, type PollTiming } from "./interval.ts";
-import { hotPage, hotRange, hotStatement, type Page, rescanPage } from "./scan.ts";
+import { hotPage, hotRange, hotStatement, rescanPage, rescanStatements } from "./scan.ts";
 import { behindPooler, refuseThePast, standby } from "./refusals.ts";
 import { seenVersions } from "./seen_versions.ts";
 import { preparedStatement, runningStatement } from "./statements.ts";
@@ -58,9 +53,12 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
   const seen = seenVersions(SEEN_CAPACITY);
   const advanced = notice();
   const interval = pollInterval(options.timing);
+  const ids = tables.map((table) => table.id);
   let cursor: PollCursor | undefined;
   /** The last A whose poll was acknowledged, or the anchor's. */
   let lastClock: Clock | undefined;
+  /** When the next row stamped in the future is to be read; undefined: not looked up. */
+  let due: { readonly at: Micros | undefined } | undefined;
   /** Whether a seed of this or an earlier run may have read rows before stragglers ended. */
   let seeding = false;
 
@@ -91,7 +89,11 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     return cursor;
   }
 
-  async function prepare(stored: string | undefined, signal: AbortSignal): Promise<Anchor> {
+  async function prepare(
+    stored: string | undefined,
+    seeds: boolean,
+    signal: AbortSignal,
+  ): Promise<Anchor> {
     if (!database.pooled && await database.behindPooler(signal)) throw behindPooler();
     const identity = await readIdentity(database, signal);
     const clock = await readClock(database, signal);
@@ -103,27 +105,23 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
       cursor = {
         source: identity,
         position: anchor(seenNow),
-        rescans: [],
+        rescans: {},
         wal: clock.wal,
         through: clock.clock,
       };
-      seeding = false;
+      seeding = !seeds;
     } else {
       refuseThePast(found, clock);
-      // A clock that stepped back while nobody looked: nothing says when, so further than it shows.
       const behind = found.position.t - (clock.clock - BigInt(marginMs) * 1000n);
-      if (behind > 0n) steppedBack(behind);
-      cursor = behind > 0n
-        ? { ...found, position: lowered(found.position, behind + UNSEEN_STEP_SLACK) }
-        : found;
+      cursor = behind > 0n ? afterUnseenStep(found, behind) : found;
       seeding = true;
     }
-    cursor = { ...cursor, rescans: knownTables(cursor.rescans) };
+    cursor = { ...cursor, rescans: onlyTables(cursor.rescans, ids) };
     seen.clear();
     lastClock = undefined;
     return {
       identity,
-      positionKind: "insert",
+      positionKind: "flush",
       fresh,
       now: formatMicros(clock.clock),
     };
@@ -141,15 +139,6 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     return { pids: readers.ownPids(), applicationName: readers.applicationName };
   }
 
-  /** Rescans of tables that are still followed; a table that left has nothing to be read for. */
-  function knownTables(rescans: readonly Rescan[]): Rescan[] {
-    const ids = new Set(tables.map((table) => table.id));
-    return rescans.map(({ range, tables: progress }) => ({
-      range,
-      tables: Object.fromEntries(Object.entries(progress).filter(([id]) => ids.has(id))),
-    })).filter((rescan) => Object.keys(rescan.tables).length > 0);
-  }
-
   async function* live(signal: AbortSignal): AsyncGenerator<Delivery<Change>> {
     while (true) {
       const startedAt = performance.now();
@@ -164,8 +153,9 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     const clock = await readClock(database, signal);
     check(clock);
     const { position, rescans } = current();
-    // Nothing has committed since the last poll's A: only who is open may differ.
-    const unchanged = lastClock?.snapshot === clock.snapshot && rescans.length === 0;
+    // Nothing has committed since the last poll's A: only who is open may differ, and the time.
+    const unchanged = lastClock?.snapshot === clock.snapshot && isDone(rescans) &&
+      !await isDue(clock, signal);
     if (unchanged && position.open.length === 0) return settle(clock);
     let listed = unchanged ? await listing(clock, signal) : undefined;
     if (listed !== undefined && sameTransactions(position, listed)) return settle(clock);
@@ -182,7 +172,9 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
       pages = rest;
     }
     const moved = advance(position, listed);
-    const pending = [...rescans, ...newRescans(moved)];
+    // Whoever ended before a seed read its first row is in what the seed reads.
+    const ended = moved.rescans.filter((range) => range.lb !== null || seeding);
+    const pending = addRanges(rescans, ids, ended);
 
     const delivery = pollDeliveries((version) => seen.has(version), SEEN_CAPACITY);
     for (const [i, table] of tables.entries()) {
@@ -204,11 +196,12 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
       position: moved.next,
       rescans: left,
       wal: clock.wal,
-      through: left.length === 0 ? clock.clock : current().through,
+      through: isDone(left) ? clock.clock : current().through,
     };
     lastClock = clock;
+    due = undefined;
     advanced.raise();
-    return delivery.count() > 0 || left.length > 0 ? "data" : "idle";
+    return delivery.count() > 0 || !isDone(left) ? "data" : "idle";
   }
 
   /** Ends a poll that had nothing to look for. */
@@ -219,38 +212,38 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     return "idle";
   }
 
-  function newRescans(step: Step): Rescan[] {
-    // Whoever ended before a seed read its first row is in what the seed reads.
-    const wanted = (range: RescanRange) => range.lb !== null || seeding;
-    return step.rescans.filter(wanted).map((range) => ({
-      range,
-      tables: Object.fromEntries(tables.map((table) => [table.id, null])),
-    }));
+  /** Whether the time of a row that was stamped in the future has come. Looked up once when idle. */
+  async function isDue(clock: Clock, signal: AbortSignal): Promise<boolean> {
+    due ??= { at: await earliestAhead(database, tables, clock, signal) };
+    return due.at !== undefined && due.at < clock.clock;
   }
 
-  /** Reads some pages of what stragglers left; returns what is still to be read. */
+  /** Reads what stragglers left, a page a table at a time; returns what is still to be read. */
   async function* rescan(
-    pending: readonly Rescan[],
+    pending: Rescans,
     delivery: Deliveries,
     signal: AbortSignal,
-  ): AsyncGenerator<Delivery<Change>, Rescan[]> {
-    const left: Rescan[] = [];
-    let budget = RESCAN_PAGES_PER_POLL;
-    for (const { range, tables: progress } of pending) {
-      const remaining: Record<string, readonly string[] | null> = {};
-      for (const table of tables) {
-        let after = progress[table.id];
-        while (after !== undefined && budget-- > 0) {
-          const options = { limit: pageSize, baseMarginMs: marginMs };
-          const page: Page = await rescanPage(database, table, range, after, options, signal);
-          const rescued = yield* delivery.of(page.found);
-          if (rescued > 0) observe({ type: "rescued", table: table.id, rows: rescued });
-          after = page.after;
-        }
-        if (after !== undefined) remaining[table.id] = after;
+  ): AsyncGenerator<Delivery<Change>, Rescans> {
+    const limits = { limit: pageSize, baseMarginMs: marginMs };
+    const deadline = performance.now() + RESCAN_MS_PER_POLL;
+    let left = pending;
+    do {
+      const work = tables.flatMap((table) => {
+        const first = left[table.id]?.[0];
+        if (first === undefined) return [];
+        return [{ table, first, statements: rescanStatements(table, first, limits) }];
+      });
+      if (work.length === 0) break;
+      const results = await database.sequence(work.flatMap((each) => each.statements), signal);
+      let read = 0;
+      for (const { table, first, statements } of work) {
+        const part = results.slice(read, read += statements.length);
+        const page = rescanPage(table, first, part, limits);
+        const rescued = yield* delivery.of(page.found);
+        if (rescued > 0) observe({ type: "rescued", table: table.id, rows: rescued });
+        left = proceeded(left, table.id, page.after);
       }
-      if (Object.keys(remaining).length > 0) left.push({ range, tables: remaining });
-    }
+    } while (performance.now() < deadline);
     return left;
   }
 
@@ -271,6 +264,21 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     cursor = { ...current(), position: lowered(position, step) };
   }
 
+  /**
+   * The clock was set back while nobody looked, nothing says when: whatever has an xid that wasn't
+   * over at the stored poll is looked for whatever its stamp.
+   */
+  function afterUnseenStep(found: PollCursor, behind: Micros): PollCursor {
+    steppedBack(behind);
+    const position = lowered(found.position, behind);
+    const xb = found.position.open.map((e) => e.xb).reduce(
+      older,
+      Number(found.position.sx & 0xffffffffn),
+    );
+    const range = { lb: null, to: position.t, xb };
+    return { ...found, position, rescans: addRanges(found.rescans, ids, [range]) };
+  }
+
   function steppedBack(by: bigint): void {
     const seconds = Number(by) / 1e6;
     const message = `The database's clock stepped back by ${seconds.toFixed(3)} s; ` +
@@ -282,9 +290,7 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
 /** Versions remembered, of one poll and in all: some 10 MB. Overflow costs duplicates, never loss. */
 const SEEN_CAPACITY = 50_000;
 /** D must not hold up C for long. */
-const RESCAN_PAGES_PER_POLL = 20;
-/** 1 min in µs: how much further back than it shows a clock may have stepped while nobody looked. */
-const UNSEEN_STEP_SLACK = 60_000_000n;
+const RESCAN_MS_PER_POLL = 100;
 
 function at<T>(list: readonly T[], i: number): T {
   const value = list[i];
