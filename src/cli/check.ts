@@ -66,9 +66,11 @@ function textOf(report: Report, path: string, ok: boolean): string {
     section("connections", report.connections.map(({ to, detail }) => `${to}: ${detail}`)),
     section(
       "tables",
-      report.tables.map(({ table, level, stamp, claim }) =>
-        `${table}  ${level}${stamp === undefined ? "" : ` by "${stamp}"`}: ${claim}`
-      ),
+      report.tables.map(({ table, level, stamp, claim }, i) => {
+        const by = stamp === undefined ? "" : ` by "${stamp}"`;
+        const same = report.tables[i - 1]?.claim === claim;
+        return `${table}  ${level}${by}: ${same ? "as above" : claim}`;
+      }),
     ),
     ...report.indexes.map(({ index, tables, mapping }) =>
       section(`index "${index}"`, [

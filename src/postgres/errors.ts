@@ -13,6 +13,11 @@ export function translate(error: unknown, signal: AbortSignal): unknown {
   if (RETRYABLE_CODES.has(code) || RETRYABLE_CLASSES.has(code.slice(0, 2)) && isSqlState(code)) {
     return new RetryableError(code, `Cannot query Postgres: ${message}`, options);
   }
+  if (blamesRow(code)) {
+    // The server's text quotes the value: it is kept as the cause, and never logged.
+    const message = `Cannot query Postgres: a value of a row doesn't fit the statement (${code})`;
+    return new FatalError(code, message, "Mend the row, or the field that reads it.", options);
+  }
   const hint = HINTS[code] ?? HINTS[code.slice(0, 2)] ??
     "See the server's log for the statement that failed.";
   return new FatalError(code, `Cannot query Postgres: ${message}`, hint, options);

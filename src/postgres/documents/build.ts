@@ -1,5 +1,5 @@
 import type { Document, DocumentId, Rejection } from "../../core/document.ts";
-import { FatalError, RetryableError } from "../../core/errors.ts";
+import { FatalError, messageOf, RetryableError } from "../../core/errors.ts";
 import type { Built, DocumentBuilder } from "../../core/ports.ts";
 import type { Epoch } from "../../core/source.ts";
 import type { Catalog } from "../catalog.ts";
@@ -59,7 +59,7 @@ export function openDocumentBuilder(options: DocumentBuilderOptions): DocumentBu
       const [only, ...others] = ids;
       if (only !== undefined && others.length === 0) {
         if (error.code === TIMED_OUT) throw error;
-        return { documents: [], rejections: [rejection(only, error.code, error.message)] };
+        return { documents: [], rejections: [rejection(only, error.code, messageOf(error.cause))] };
       }
       const half = Math.ceil(ids.length / 2);
       const first = await bisect({ plan, ids: ids.slice(0, half) }, epoch, signal);

@@ -1,5 +1,5 @@
 import type { FieldDescription, IndexDescription } from "../../core/description.ts";
-import { FatalError } from "../../core/errors.ts";
+import { FatalError, messageOf } from "../../core/errors.ts";
 import type { Problem } from "../../core/problem.ts";
 import { tableId, type TableRef } from "../../core/table.ts";
 import { type Catalog, loadCatalog } from "../catalog.ts";
@@ -70,7 +70,8 @@ async function tryStatement(
       severity: "error",
       code: "STATEMENT_INVALID",
       path: `indexes.${plan.name}`,
-      message: `Cannot build documents of ${plan.name}: ${error.message} (${error.code})`,
+      // Run over no rows: what its text quotes stands in the config.
+      message: `Cannot build documents of ${plan.name}: ${messageOf(error.cause)} (${error.code})`,
       hint: "Check that the filters' values and operators fit their columns' types.",
     };
   }
