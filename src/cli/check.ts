@@ -38,14 +38,17 @@ export const check: Command = {
       : await inspect(loaded.config, AbortSignal.any([context.stop, context.signal]));
     const problems = [...loaded.problems, ...found.problems.map((each) => loaded.locate(each))];
     const report: Report = { ...found, problems, sql: sqlOf(problems, found.tables) };
-    const ok = !report.problems.some(({ severity }) =>
+    const against = report.problems.filter(({ severity }) =>
       severity === "error" || booleanFlag(flags, "strict")
     );
+    const ok = against.length === 0;
     const text = textFlag(flags, "format") === "json"
       ? `${JSON.stringify({ ok, ...report }, null, 2)}\n`
       : textOf(report, path, ok);
     await context.stdout.write(text, context.signal);
-    return ok ? EXIT.done : EXIT.usage;
+    if (ok) return EXIT.done;
+    // A server that is away would not stop `run`: it says nothing about the config.
+    return against.every(({ code }) => code === "UNREACHABLE") ? EXIT.failed : EXIT.usage;
   },
 };
 
