@@ -4,23 +4,25 @@ import fc from "fast-check";
 import { FatalError } from "../../src/core/errors.ts";
 import { formatCursor, parseCursor, type PollCursor } from "../../src/postgres/poll/cursor.ts";
 
+const record = <T>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
+  fc.record(shape, { noNullPrototype: true }) as fc.Arbitrary<T>;
 const micros = fc.bigInt({ min: 0n, max: 4_000_000_000_000_000n });
 const xid = fc.nat({ max: 0xffffffff });
 const low = fc.option(micros, { nil: null });
-const cursor: fc.Arbitrary<PollCursor> = fc.record({
-  source: fc.record({ systemId: fc.string(), timeline: fc.nat(), database: fc.string() }),
+const cursor: fc.Arbitrary<PollCursor> = record({
+  source: record({ systemId: fc.string(), timeline: fc.nat(), database: fc.string() }),
   wal: fc.bigInt({ min: 0n, max: 2n ** 63n }),
   through: micros,
-  position: fc.record({
+  position: record({
     t: micros,
     sx: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
     pm: fc.string(),
-    open: fc.array(fc.record({ v: fc.string(), lb: low, xb: xid })),
+    open: fc.array(record({ v: fc.string(), lb: low, xb: xid })),
   }),
   rescans: fc.dictionary(
     fc.string().filter((key) => key !== "__proto__"),
-    fc.array(fc.record({
-      range: fc.record({ lb: low, to: micros, xb: xid }),
+    fc.array(record({
+      range: record({ lb: low, to: micros, xb: xid }),
       after: fc.option(fc.array(fc.string()), { nil: null }),
     })),
     { noNullPrototype: true },
