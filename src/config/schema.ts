@@ -51,7 +51,7 @@ const pipeline = v.strictObject({
   seed: v.optional(
     v.strictObject({
       parallel: v.optional(v.pipe(whole(1, 8), v.description("Chunks in flight.")), 2),
-      chunk: v.optional(v.pipe(whole(1, 100_000), v.description("Rows of a chunk.")), 5000),
+      chunk: v.optional(v.pipe(whole(1, 100_000), v.description("Rows of a chunk.")), 2000),
     }),
     {},
   ),

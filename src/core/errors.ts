@@ -23,15 +23,6 @@ export class FatalError extends Error {
   }
 }
 
-/** Whether a caught error is this signal's abort: asks the signal, not the error. */
-export function isAbort(error: unknown, signal: AbortSignal): boolean {
-  return signal.aborted && (error === signal.reason || !isOurs(error));
-}
-
-function isOurs(error: unknown): boolean {
-  return error instanceof FatalError || error instanceof RetryableError;
-}
-
 /** One line about any thrown value. */
 export function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message === "" ? error.name : error.message;

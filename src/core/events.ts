@@ -51,9 +51,6 @@ export type SyncEvent =
   | { readonly type: "recovered"; readonly edge: string; readonly attempts: number }
   /** Rows that a plain `updated_at > cursor` would have lost. */
   | { readonly type: "rescued"; readonly table: string; readonly rows: number }
-  /** A stream of one table stopped while the others go on. */
-  | { readonly type: "tableStopped"; readonly table: string; readonly message: string }
-  | { readonly type: "tableResumed"; readonly table: string }
   | { readonly type: "warning"; readonly code: string; readonly message: string }
   | { readonly type: "draining" }
   | { readonly type: "stopped"; readonly through: string | undefined };

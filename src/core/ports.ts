@@ -90,6 +90,11 @@ export interface Sink extends AsyncDisposable {
   /** The stored progress of filling this plan's index; undefined when it was never begun. Reads only. */
   seedState(plan: IndexPlan, signal: AbortSignal): Promise<SeedState | undefined>;
   /**
+   * Throws what `ensure` would throw for what exists already, and changes nothing. A sink that others
+   * can't get in the way of has none.
+   */
+  inspect?(plan: IndexPlan, signal: AbortSignal): Promise<void>;
+  /**
    * The plan's physical index exists with its mapping, and is written to from now on. Idempotent;
    * called before any write, on resumes too. Throws FatalError MAPPING_CONFLICT when what exists
    * contradicts the plan. `fresh` names a new filling: an empty generation, beside the one that an

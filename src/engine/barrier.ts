@@ -1,11 +1,17 @@
+import type { Checkpoint } from "../core/checkpoint.ts";
 import { RetryableError } from "../core/errors.ts";
 import type { IndexPlan } from "../core/plan.ts";
 import type { Sink } from "../core/ports.ts";
+import type { SourceIdentity } from "../core/source.ts";
 import { sleep } from "../flow/sleep.ts";
 import { routesOf } from "./pipeline.ts";
 
 /** What is waited for: everything committed before `target` (the source's clock, ISO, µs, UTC). */
 export interface Barrier {
+  /** Whose clock `target` was read from. */
+  readonly source: SourceIdentity;
+  /** All that are configured; one without a plan is followed by nobody. */
+  readonly indexes: readonly { readonly name: string }[];
   readonly plans: readonly IndexPlan[];
   readonly sinks: readonly Sink[];
   readonly target: string;
@@ -13,16 +19,21 @@ export interface Barrier {
 }
 
 /**
- * Waits until the stored checkpoints of every sink have passed the target and every index is seeded
- * (design 3.3, "Barrier"). Resolves with a line for each thing that isn't, [] when all are.
+ * Waits until the stored checkpoints of every sink have passed the target, each on this source and
+ * covering every index that goes there as it is planned now, and every index is seeded (design 3.3,
+ * "Barrier"). Resolves with a line for each thing that isn't, [] when all are. An index without a
+ * plan ends the waiting after one look: that won't mend itself.
  */
 export async function awaitBarrier(
-  { plans, sinks, target, timeoutMs }: Barrier,
+  barrier: Barrier,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const deadline = performance.now() + timeoutMs;
+  const { indexes, plans, timeoutMs } = barrier;
+  const broken = indexes.filter(({ name }) => !plans.some((plan) => plan.name === name))
+    .map(({ name }) => `index "${name}" can't be served: \`driftless check\` says why`);
+  const deadline = performance.now() + (broken.length > 0 ? 0 : timeoutMs);
   while (true) {
-    const behind = await whoIsBehind(sinks, plans, target, signal);
+    const behind = [...broken, ...await whoIsBehind(barrier, signal)];
     if (behind.length === 0 || performance.now() >= deadline) return behind;
     await sleep(Math.min(PAUSE_MS, Math.max(1, deadline - performance.now())), signal);
   }
@@ -30,16 +41,11 @@ export async function awaitBarrier(
 
 const PAUSE_MS = 50;
 
-async function whoIsBehind(
-  sinks: readonly Sink[],
-  plans: readonly IndexPlan[],
-  target: string,
-  signal: AbortSignal,
-): Promise<string[]> {
+async function whoIsBehind(barrier: Barrier, signal: AbortSignal): Promise<string[]> {
   const lines: string[] = [];
-  for (const sink of sinks) {
+  for (const sink of barrier.sinks) {
     try {
-      lines.push(...await whatIsBehind(sink, plans, target, signal));
+      lines.push(...await whatIsBehind(sink, barrier, signal));
     } catch (error) {
       // It may pass within the time given: the sink restarts, or was prepared a moment ago.
       if (!(error instanceof RetryableError)) throw error;
@@ -51,21 +57,51 @@ async function whoIsBehind(
 
 async function whatIsBehind(
   sink: Sink,
-  plans: readonly IndexPlan[],
-  target: string,
+  { source, plans, target }: Barrier,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const lines: string[] = [];
   const checkpoint = await sink.loadCheckpoint(signal);
-  if (checkpoint === undefined) lines.push(`sink "${sink.name}" has no checkpoint yet`);
-  else if (checkpoint.confirmedThrough < target) {
-    lines.push(`sink "${sink.name}" is at ${checkpoint.confirmedThrough}, before ${target}`);
-  }
+  const lines = checkpointLines(sink.name, checkpoint, source, target);
   for (const plan of plans) {
     if (routesOf(plan, [sink]).length === 0) continue;
     const state = await sink.seedState(plan, signal);
-    if (state?.seeded === true) continue;
-    lines.push(`index "${plan.name}" in sink "${sink.name}" is not seeded`);
+    const where = `index "${plan.name}" in sink "${sink.name}"`;
+    if (state?.seeded !== true) lines.push(`${where} is not seeded`);
+    else if (!covers(checkpoint, plan, state.seed)) {
+      // Filled once, and then left out, or planned otherwise: the checkpoint says nothing of it.
+      lines.push(`${where} is not followed`);
+    }
   }
   return lines;
+}
+
+function checkpointLines(
+  sink: string,
+  checkpoint: Checkpoint | undefined,
+  source: SourceIdentity,
+  target: string,
+): string[] {
+  if (checkpoint === undefined) return [`sink "${sink}" has no checkpoint yet`];
+  const { identity, confirmedThrough } = checkpoint;
+  if (!isSame(identity, source)) {
+    return [`sink "${sink}" is at ${nameOf(identity)}, not at ${nameOf(source)}`];
+  }
+  if (confirmedThrough >= target) return [];
+  return [`sink "${sink}" is at ${confirmedThrough}, before ${target}`];
+}
+
+/** What an earlier timeline confirmed says nothing of this one: they had part of their past in common. */
+function isSame(a: SourceIdentity, b: SourceIdentity): boolean {
+  return a.systemId === b.systemId && a.database === b.database && a.timeline === b.timeline;
+}
+
+function nameOf({ database, systemId, timeline }: SourceIdentity): string {
+  return `database "${database}" of server ${systemId} (timeline ${timeline})`;
+}
+
+/** As `prepare` decides whether an index is followed on. */
+function covers(checkpoint: Checkpoint | undefined, plan: IndexPlan, seed: string): boolean {
+  const covered = checkpoint?.coverage[plan.name];
+  return covered?.seed === seed && covered.hash === plan.hash &&
+    covered.fingerprint === plan.fingerprint;
 }

@@ -1,9 +1,13 @@
-import type { Pipeline } from "./pipeline.ts";
+import type { EngineOptions, Pipeline } from "./pipeline.ts";
 import type { Ground } from "./prepare.ts";
+import { retrying } from "./retrying.ts";
 
 /** Saves what was acknowledged. */
 export interface Checkpoints {
-  /** Stores the capture's acknowledged position in every sink; nothing when it hasn't moved. */
+  /**
+   * Stores the capture's acknowledged position in every sink; nothing when it hasn't moved. A sink
+   * that is away is waited for.
+   */
   save(signal: AbortSignal): Promise<void>;
 }
 
@@ -11,7 +15,12 @@ export interface Checkpoints {
  * Each sink keeps its own copy with its own coverage: one that is lost or new takes no other with
  * it. The copies differ by a save at most, and the lowest is resumed from.
  */
-export function checkpoints({ capture, sinks }: Pipeline, ground: Ground): Checkpoints {
+export function checkpoints(
+  { capture, sinks }: Pipeline,
+  ground: Ground,
+  options: EngineOptions,
+): Checkpoints {
+  const policy = { observe: options.observe, limitMs: options.retryLimitMs };
   let sequence = ground.sequence;
   let saved = "";
   return {
@@ -20,14 +29,16 @@ export function checkpoints({ capture, sinks }: Pipeline, ground: Ground): Check
       if (saved === through + cursor) return;
       sequence++;
       for (const sink of sinks) {
-        await sink.saveCheckpoint({
+        const checkpoint = {
           identity: ground.anchor.identity,
           epoch: ground.epoch,
           sequence,
           cursor,
           confirmedThrough: through,
           coverage: ground.coverage.get(sink.name) ?? {},
-        }, signal);
+        };
+        const save = () => sink.saveCheckpoint(checkpoint, signal);
+        await retrying(sink.name, save, policy, signal);
       }
       saved = through + cursor;
     },

@@ -7,7 +7,6 @@ import { type Checkpoints, checkpoints } from "./checkpoints.ts";
 import { committer } from "./commit.ts";
 import type { EngineOptions, Pipeline } from "./pipeline.ts";
 import { type Ground, prepare } from "./prepare.ts";
-import { retrying } from "./retrying.ts";
 import { seedIndex } from "./seed.ts";
 
 /**
@@ -25,7 +24,7 @@ export async function run(
 ): Promise<void> {
   const { observe } = options;
   const ground = await prepare(pipeline, options, signal);
-  const store = checkpoints(pipeline, ground);
+  const store = checkpoints(pipeline, ground, options);
   await store.save(signal);
   const { fresh } = ground.anchor;
   observe({ type: "anchored", fresh, through: pipeline.capture.confirmed().through });
@@ -53,7 +52,7 @@ export async function run(
   } finally {
     stop.removeEventListener("abort", end);
   }
-  await save(store, signal);
+  await store.save(signal);
   observe({ type: "stopped", through: filled ? pipeline.capture.confirmed().through : undefined });
 
   /** Source to queue. */
@@ -69,9 +68,18 @@ export async function run(
 
   /** Queue to sinks. */
   async function follow(scope: AbortSignal): Promise<void> {
+    const ending = new AbortController();
+    const within = AbortSignal.any([scope, ending.signal]);
     const commits = committer(pipeline, ground.epoch, options, (error) => queue.close(error));
-    for await (const batch of queue.batches(scope)) await commits.commit(batch, scope);
-    await commits.settle();
+    try {
+      for await (const batch of queue.batches(scope)) await commits.commit(batch, within);
+      await commits.settle();
+    } catch (error) {
+      // The last write may be under way still: none outlives the run.
+      ending.abort(error);
+      await commits.settle().catch(() => {});
+      throw error;
+    }
   }
 
   /** Fills what is unseeded, one index after the other, then says when the capture has caught up. */
@@ -96,15 +104,10 @@ export async function run(
     await untilDone((async () => {
       while (true) {
         await pipeline.capture.advanced(scope);
-        await save(checkpoints, scope);
+        await checkpoints.save(scope);
         await sleep(SAVE_MS, scope);
       }
     })());
-  }
-
-  function save(checkpoints: Checkpoints, scope: AbortSignal): Promise<void> {
-    const policy = { observe, limitMs: options.retryLimitMs };
-    return retrying("checkpoint", () => checkpoints.save(scope), policy, scope);
   }
 
   /** A task that `done` ended has ended well. */

@@ -26,7 +26,7 @@ export interface Seed {
 }
 
 /**
- * Mapping first, then nothing but reads until the anchor is known. An index is followed on only when
+ * The anchor first, then each mapping, before anything is written. An index is followed on only when
  * its sink says that it was filled (or begun) by the seed that the sink's own checkpoint covers,
  * under the same plan and the same catalog facts; anything else is a gap, and it is filled anew
  * (design 3.8). A crash between `ensure` and the first checkpoint leaves a filling that no

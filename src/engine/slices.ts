@@ -1,8 +1,9 @@
 import type { Document, DocumentId } from "../core/document.ts";
 
 /**
- * Cuts a batch so that the documents built at once stay below a size, whatever their rows hold: by
- * the size that this index's documents had so far. Memory is bounded by it times what is in flight.
+ * Cuts a batch so that the documents built at once stay near a size: by the size that this index's
+ * documents had so far. A guess: rows that suddenly hold far more are built once as many as before,
+ * at most a batch or a seed's chunk of `maxDocumentBytes` each.
  */
 export interface Slices {
   /** The next slice's length of what remains; at least 1. */
@@ -44,4 +45,4 @@ export function slices(targetChars: number = TARGET_CHARS): Slices {
 }
 
 const TARGET_CHARS = 8 * 1024 * 1024;
-const FIRST_LOOK = 200;
+const FIRST_LOOK = 16;

@@ -1,4 +1,4 @@
-import { FatalError, RetryableError } from "../core/errors.ts";
+import { RetryableError } from "../core/errors.ts";
 import type { SyncEvent } from "../core/events.ts";
 import { backoffDelay } from "../flow/backoff.ts";
 import { sleep } from "../flow/sleep.ts";
@@ -39,9 +39,9 @@ export async function supervise(
       await run(pipeline, { ...options, rebase, observe: watched }, stop, signal);
       return;
     } catch (error) {
-      if (signal.aborted || error instanceof FatalError) throw error;
-      if (stop.aborted) return;
-      if (!(error instanceof RetryableError)) throw error;
+      // Stopped while opening: nothing was begun.
+      if (stop.aborted && error === stop.reason) return;
+      if (signal.aborted || stop.aborted || !(error instanceof RetryableError)) throw error;
       const failedAt = performance.now();
       if (anchoredAt !== undefined && failedAt - anchoredAt > HEALTHY_MS) {
         failures = 1;

@@ -25,6 +25,7 @@ import { createIndex, type IndexState, type StateStore } from "./state.ts";
 /** The physical indexes behind the aliases, and how far they are filled. */
 export interface Indices {
   seedState(plan: IndexPlan, signal: AbortSignal): Promise<SeedState | undefined>;
+  inspect(plan: IndexPlan, signal: AbortSignal): Promise<void>;
   ensure(plan: IndexPlan, fresh: string | undefined, signal: AbortSignal): Promise<void>;
   saveSeed(index: string, progress: SeedProgress, signal: AbortSignal): Promise<void>;
   /** `settled` resolves when no write to a generation beside is in flight. */
@@ -111,21 +112,29 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
   }
 
   async function resume(plan: IndexPlan, state: IndexState, signal: AbortSignal): Promise<void> {
+    const { physical } = state;
+    await checkLive(plan, state, signal);
+    const { ours } = await listGenerations(client, prefix, plan.name, signal);
+    if (state.seeded) await serve(plan, physical, ours, signal);
+    const beside = state.seeded ? undefined : await servedLike(state, ours, signal);
+    ensured.set(plan.name, { plan, state, beside });
+  }
+
+  async function checkLive(
+    plan: IndexPlan,
+    { physical, uuid }: IndexState,
+    signal: AbortSignal,
+  ): Promise<void> {
     // Throws for settings that would not be durable; the index keeps those it has.
     fillSettings(plan);
-    const { physical } = state;
     const live = await readLive(client, physical, signal);
-    if (live === undefined || live.uuid !== state.uuid) throw lost(physical);
+    if (live === undefined || live.uuid !== uuid) throw lost(physical);
     if (live.closed) {
       const message = `Cannot write to index "${physical}": it is closed`;
       throw new FatalError("INDEX_CLOSED", message, `Open it: POST /${physical}/_open.`);
     }
     checkDurability(live.settings, physical);
     await checkMapping(physical, live, signal);
-    const { ours } = await listGenerations(client, prefix, plan.name, signal);
-    if (state.seeded) await serve(plan, physical, ours, signal);
-    const beside = state.seeded ? undefined : await servedLike(state, ours, signal);
-    ensured.set(plan.name, { plan, state, beside });
   }
 
   async function servedLike(
@@ -197,6 +206,13 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
       if (state === undefined) return undefined;
       const { seed, seeded, after, rows } = state;
       return { seed, seeded, rows, ...(after === undefined ? {} : { after }) };
+    },
+    async inspect(plan, signal) {
+      checkName(prefix, plan.name);
+      await listGenerations(client, prefix, plan.name, signal);
+      const state = await stored(plan, signal);
+      if (state !== undefined) await checkLive(plan, state, signal);
+      else fillSettings(plan);
     },
     async ensure(plan, fresh, signal) {
       checkName(prefix, plan.name);

@@ -25,6 +25,7 @@ export function openSearchSink(options: OpenSearchOptions): Sink & Searchable {
     name: options.name,
     connect: (signal) => connect(client, signal),
     seedState: indices.seedState,
+    inspect: indices.inspect,
     ensure: indices.ensure,
     saveSeed: indices.saveSeed,
     markSeeded: (index, signal) =>

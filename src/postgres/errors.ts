@@ -10,7 +10,8 @@ export function translate(error: unknown, signal: AbortSignal): unknown {
   const code = codeOf(error);
   const options = { cause: error };
   const message = messageOf(error);
-  if (RETRYABLE_CODES.has(code) || RETRYABLE_CLASSES.has(code.slice(0, 2)) && isSqlState(code)) {
+  const passing = isSqlState(code) && RETRYABLE_CLASSES.has(code.slice(0, 2)) && code !== "08P01";
+  if (RETRYABLE_CODES.has(code) || passing) {
     return new RetryableError(code, `Cannot query Postgres: ${message}`, options);
   }
   if (blamesRow(code)) {
@@ -19,8 +20,11 @@ export function translate(error: unknown, signal: AbortSignal): unknown {
     return new FatalError(code, message, "Mend the row, or the field that reads it.", options);
   }
   const hint = HINTS[code] ?? HINTS[code.slice(0, 2)] ??
-    "See the server's log for the statement that failed.";
-  return new FatalError(code, `Cannot query Postgres: ${message}`, hint, options);
+    "See the server's log for the statement that failed and why.";
+  const shown = !isSqlState(code) || NAMES_ONLY.has(code.slice(0, 2))
+    ? message
+    : `the server answered ${code}`;
+  return new FatalError(code, `Cannot query Postgres: ${shown}`, hint, options);
 }
 
 /** The SQLSTATE or client code of a thrown value; "UNKNOWN" when it carries none. */
@@ -35,23 +39,40 @@ export function codeOf(error: unknown): string {
 }
 
 /**
- * Whether a failing statement blames a value of a row, not the statement: classes 22 (data) and
- * 23, and 54000 (a value too large). A builder bisects these.
+ * Whether a failing statement blames a value of a row, not the statement: 22 (data; but for a bad
+ * parameter, such as a time zone), 23, 54000 (a value too large), and what a function raised of its
+ * own (P0, 38, 39). A builder bisects these.
  */
 export function blamesRow(code: string): boolean {
-  return isSqlState(code) && (code.startsWith("22") || code.startsWith("23") || code === "54000");
+  if (!isSqlState(code) || code === "22023") return false;
+  return ROW_CLASSES.has(code.slice(0, 2)) || code === "54000";
 }
 
 /** Whether the schema, or what the role may read of it, is no longer what was planned for. */
 export function blamesSchema(code: string): boolean {
-  return code === "42703" || code === "42P01" || code === "0A000" || code === "42804" ||
-    code === "42883" || code === "42501";
+  return SCHEMA_CODES.has(code);
 }
 
 function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code);
 }
 
+const ROW_CLASSES = new Set(["22", "23", "38", "39", "P0"]);
+/** Statements that were sound when they were planned: names, types and rights are others now. */
+const SCHEMA_CODES = new Set([
+  "0A000",
+  "3F000",
+  "42501",
+  "42601",
+  "42703",
+  "42704",
+  "42804",
+  "42846",
+  "42883",
+  "42P01",
+]);
+/** Classes whose texts speak of names and states, never of a row's values. */
+const NAMES_ONLY = new Set(["08", "0A", "25", "28", "3D", "3F", "42", "57"]);
 const RETRYABLE_CLASSES = new Set(["08", "53"]);
 const RETRYABLE_CODES = new Set([
   "57P01",
@@ -81,6 +102,7 @@ const RETRYABLE_CODES = new Set([
 ]);
 
 const HINTS: Readonly<Record<string, string>> = {
+  "08P01": 'If a connection pooler answers there, set "source": { "pooler": "transaction" }.',
   "28": "Check the user and the password in source.url and the server's pg_hba.conf.",
   "3D000": "Check the database name in source.url.",
   "42501": "Grant the role what it needs: GRANT SELECT ON <table> TO <role>.",

@@ -1,6 +1,7 @@
 import type { Change } from "../core/change.ts";
 import type { RowKey } from "../core/change.ts";
 import type { Delivery } from "../core/delivery.ts";
+import { RetryableError } from "../core/errors.ts";
 import type { IndexPlan } from "../core/plan.ts";
 import { tableId, type TableRef } from "../core/table.ts";
 import { CAST_TYPE, type Database, quote } from "./client.ts";
@@ -22,12 +23,15 @@ export async function* snapshotKeys(
   }.${quote(plan.root.name)} t`;
   const order = `ORDER BY ${columns.join(", ")} LIMIT ${chunk}`;
   const values = types.map((type, i) => `$${i + 1}::${type}`).join(", ");
-  const next = `${select} WHERE (${columns.join(", ")}) > (${values}) ${order}`;
+  // A row with a NULL in its key names no document.
+  const named = columns.map((c) => `${c} IS NOT NULL`).join(" AND ");
+  const first = `${select} WHERE ${named} ${order}`;
+  const next = `${select} WHERE ${named} AND (${columns.join(", ")}) > (${values}) ${order}`;
 
   let last = after;
   while (!signal.aborted) {
     const rows = await database.query(
-      last === undefined ? { text: `${select} ${order}` } : { text: next, params: last },
+      last === undefined ? { text: first } : { text: next, params: last },
       signal,
     );
     for (const [i, row] of rows.entries()) {
@@ -69,7 +73,10 @@ async function keyTypes(
   return plan.key.map((name) => {
     const type = types.get(name);
     if (type === undefined || type === null) {
-      throw new TypeError(`Cannot read ${tableId(plan.root)}: it has no column "${name}"`);
+      throw new RetryableError(
+        "SCHEMA_CHANGED",
+        `Cannot read ${tableId(plan.root)}: it has no column "${name}" any more`,
+      );
     }
     return type;
   });

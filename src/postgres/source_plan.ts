@@ -4,9 +4,11 @@ import type { TableLevel } from "../core/source.ts";
 import { tableId } from "../core/table.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Database } from "./client.ts";
+import { digest } from "./documents/canonical.ts";
 import { captureTables } from "./documents/paths.ts";
 import type { PlannedIndex } from "./documents/plan.ts";
-import { prepareDocuments } from "./documents/prepare.ts";
+import { nearest } from "./documents/nearest.ts";
+import { prepareDocuments, tablesOf } from "./documents/prepare.ts";
 import type { PolledTable } from "./poll/polled_table.ts";
 import {
   chooseStamp,
@@ -56,11 +58,17 @@ export async function planSource(
     const settings = wishes.tables.get(id) ?? {};
     return [id, chooseStamp(wish, facts.get(id), settings, wishes.stamps)];
   }));
-  const problems = [...found, ...[...choices.values()].flatMap((choice) => choice.problems)];
+  const problems = [
+    ...found,
+    ...unusedSettings(wishes),
+    ...[...choices.values()].flatMap((choice) => choice.problems),
+  ];
 
-  const served = plans.filter((plan) =>
-    plan.tables.every((table) => choices.get(tableId(table))?.polled !== undefined)
-  );
+  const stampsOf = (plan: PlannedIndex) =>
+    plan.tables.map((table) => choices.get(tableId(table))?.polled?.stamp);
+  const served = plans.filter((plan) => stampsOf(plan).every((stamp) => stamp !== undefined))
+    // A cursor says how far one stamp was read: by another one there may be a gap (design 3.8).
+    .map((plan) => ({ ...plan, fingerprint: digest([plan.fingerprint, stampsOf(plan)], 16) }));
   // Without the tables that only the others needed.
   const followed = captureTables(served, catalog).flatMap(({ table }) => {
     const choice = choices.get(tableId(table));
@@ -81,4 +89,19 @@ export async function planSource(
       problems,
     ]),
   };
+}
+
+/** Settings of tables that no index names: most likely of a misspelt one. */
+function unusedSettings({ indexes, tables }: SourceWishes): Problem[] {
+  const named = tablesOf(indexes).map(tableId);
+  return [...tables.keys()].filter((id) => !named.includes(id)).map((id) => {
+    const near = nearest(id, named);
+    return {
+      severity: "warning",
+      code: "TABLE_UNUSED",
+      path: `source.tables.${id}`,
+      message: `No index uses table ${id}: its settings have no effect`,
+      hint: near === undefined ? `The indexes use ${named.join(", ")}.` : `Did you mean ${near}?`,
+    };
+  });
 }

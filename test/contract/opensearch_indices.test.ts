@@ -135,6 +135,11 @@ describe("OpenSearch: what contradicts the plan", () => {
         sink.ensure(PLAN, "s1", never),
         fatal("ALIAS_TAKEN", `${prefix}things`),
       );
+      // What `check` asks, which must not change anything.
+      await assert.rejects(
+        async () => await sink.inspect?.(PLAN, never),
+        fatal("ALIAS_TAKEN", `${prefix}things`),
+      );
       assert.deepEqual(await generations(url, prefix, "things"), []);
       assert.equal((await ask(url, "GET", `/${prefix}things`)).status, 200);
     }),

@@ -9,17 +9,19 @@ import { createDatabase } from "../support/postgres.ts";
 import { type ScriptedSink, scriptedSink } from "../support/scripted_sink.ts";
 
 const { signal } = new AbortController();
+const SOURCE = { systemId: "1", timeline: 1, database: "shop" };
 const away = new RetryableError("503", "Cannot read the state: a shard is starting");
 
 describe("the barrier of wait", () => {
   const barrier = (sink: ScriptedSink, timeoutMs: number) => {
     const target = "2026-01-01T00:00:01.000000Z";
-    return awaitBarrier({ plans: [], sinks: [sink], target, timeoutMs }, signal);
+    const barrier = { source: SOURCE, indexes: [], plans: [], sinks: [sink], target, timeoutMs };
+    return awaitBarrier(barrier, signal);
   };
   const sinkAt = async (confirmedThrough: string) => {
     const sink = scriptedSink("search");
     const checkpoint: Checkpoint = {
-      identity: { systemId: "1", timeline: 1, database: "shop" },
+      identity: SOURCE,
       epoch: { number: 0, timeline: 1, kind: "clock" },
       sequence: 1,
       cursor: "",

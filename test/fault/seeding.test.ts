@@ -77,7 +77,8 @@ describe("seeding", () => {
   test("a seed that crashes goes on at the chunk", async () => {
     const sink = scriptedSink("fake");
     const gate = hold();
-    sink.script({ kind: "pass" }, { times: 3 });
+    // Three chunks; the first goes in two writes, as nothing is known of the documents' size.
+    sink.script({ kind: "pass" }, { times: 4 });
     sink.script({ kind: "hold", hold: gate }, { times: Infinity });
     const options = { seed: { parallel: 1, chunk: CHUNK } };
     {

@@ -45,7 +45,6 @@ describe("defaults", () => {
         maxIntervalMs: 5000,
         marginMs: 2000,
         marginGiven: false,
-        lagMs: 30_000,
         pageSize: 5000,
       },
       tables: new Map(),
@@ -53,7 +52,7 @@ describe("defaults", () => {
     assert.deepEqual(config.pipeline, {
       batch: { maxChanges: 1000, maxDelayMs: 50 },
       queue: { capacity: 10_000 },
-      seed: { parallel: 2, chunk: 5000 },
+      seed: { parallel: 2, chunk: 2000 },
     });
     assert.equal(config.maxDocumentBytes, 10 * 1024 * 1024);
     assert.deepEqual(config.log, { level: "info", format: "auto" });
@@ -100,7 +99,7 @@ describe("defaults", () => {
 
 test("values in units are read, and 0 or false switches off", async () => {
   const config = await good({
-    source: { poll: { minInterval: "50ms", maxInterval: "1.5s", margin: 0, lag: false } },
+    source: { poll: { minInterval: "50ms", maxInterval: "1.5s", margin: 0 } },
     pipeline: { batch: { maxDelay: 0 } },
     maxDocumentBytes: "1.5KiB",
   }, URL_ENV);
@@ -109,7 +108,6 @@ test("values in units are read, and 0 or false switches off", async () => {
     maxIntervalMs: 1500,
     marginMs: 0,
     marginGiven: true,
-    lagMs: 0,
     pageSize: 5000,
   });
   assert.equal(config.pipeline.batch.maxDelayMs, 0);
@@ -133,7 +131,7 @@ test("values in units are read, and 0 or false switches off", async () => {
 test("sections of later work are accepted when absent or off", async () => {
   for (const off of [false, 0]) {
     await good({
-      source: { sweeps: off, outbox: off, changelog: off, wal: off },
+      source: { sweeps: off, outbox: off, changelog: off, wal: off, poll: { lag: off } },
       server: off,
       lease: off,
       maxRefs: off,
@@ -144,6 +142,7 @@ test("sections of later work are accepted when absent or off", async () => {
     { source: { changelog: { schema: "driftless" } } },
     { source: { wal: { slot: "driftless" } } },
     { source: { sweeps: {} } },
+    { source: { poll: { lag: "30s" } } },
     { source: { sweeps: true } },
     { source: { capture: "sweep" } },
     { source: { tables: { a: { capture: "outbox" } } } },
@@ -191,6 +190,32 @@ describe("tables", () => {
     );
     assert.deepEqual(problems.map(({ code }) => code), ["DUPLICATE_KEY"]);
   });
+});
+
+test("a stamp's time zone is one that there is, or a POSIX rule", async () => {
+  const zoned = (stampTimezone: unknown) =>
+    load({ source: { tables: { a: { stampTimezone } } } }, URL_ENV);
+  const zones = [
+    "Europe/Berlin",
+    "UTC",
+    "utc",
+    "Etc/GMT+5",
+    "EST5EDT",
+    "EST5EDT4,M3.2.0,M11.1.0",
+    "CET-1CEST,M3.5.0/2,M10.5.0/3",
+    "<+0330>-3:30",
+    "<-03>3<-02>,M3.5.0/-2,M10.5.0/-1",
+    "WIN0SUM-1,0/0,325/30:12:7",
+  ];
+  for (const zone of zones) assert.deepEqual((await zoned(zone)).problems, [], zone);
+  for (const zone of ["Europe/Berln", "Berlin", "local time", "EST5EDT4,M3", "5", "'; --"]) {
+    const { problems } = await zoned(zone);
+    assert.deepEqual(problems.map(({ code, path }) => [code, path]), [
+      ["INVALID_VALUE", "source.tables.a.stampTimezone"],
+    ], zone);
+    assert.match(problems[0]?.hint ?? "", /"Europe\/Berlin"/);
+  }
+  for (const wrong of ["", 5]) assert.equal((await zoned(wrong)).problems.length, 1);
 });
 
 describe("secrets", () => {
@@ -280,6 +305,30 @@ describe("the source's URL", () => {
     }
   });
 
+  test("holds a % only as %25, and is not shown when it doesn't", async () => {
+    const hint = "Write % in a password as %25.";
+    for (const url of ["postgres://u:hunter2%@h/db", "postgres://hunter2%zz@h/db"]) {
+      const { problems } = await load({}, { DATABASE_URL: url });
+      assert.deepEqual(problems.map(({ code, path, hint }) => [code, path, hint]), [
+        ["INVALID_URL", "source.url", hint],
+      ]);
+      assert.doesNotMatch(JSON.stringify(problems), /hunter2/);
+    }
+    for (const url of ["https://u:hunter2%@h", "https://hunter2%zz@h", "https://:hunter2%@h"]) {
+      const { problems } = await load({}, { ...URL_ENV, OPENSEARCH_URL: `https://a,${url}` });
+      assert.deepEqual(problems.map(({ code, path, hint }) => [code, path, hint]), [
+        ["INVALID_URL", "sinks.opensearch.nodes[0]", hint],
+      ]);
+      assert.doesNotMatch(JSON.stringify(problems), /hunter2/);
+    }
+    await good({}, { DATABASE_URL: "postgres://u:100%25@h/db", OPENSEARCH_URL: "http://u:5%25@h" });
+  });
+
+  test("may not ask for an sslmode that every object has", async () => {
+    const { problems } = await load({}, { DATABASE_URL: "postgres://h/db?sslmode=toString" });
+    assert.deepEqual(problems.map(({ code }) => code), ["INVALID_URL"]);
+  });
+
   test("and tls may not contradict each other", async () => {
     const env = { DATABASE_URL: "postgres://h/db?sslmode=require" };
     assert.equal(
@@ -332,7 +381,7 @@ describe("sinks", () => {
     assert.deepEqual(sinks, [
       { type: "sqlite", name: "local", path: "dir/x.db" },
       { type: "sqlite", name: "other", path: "/var/x.db" },
-      { type: "stdout", name: "out" },
+      { type: "stdout", name: "out", statePath: "dir/driftless.out.state.json" },
     ]);
   });
 

@@ -74,7 +74,10 @@ describe("the stamp of a table", () => {
     );
     equal(polled?.stamp.name, "updated_at");
     deepEqual(problems.map((p) => p.code).sort(), ["STAMP_INDEX_PARTIAL", "STAMP_NULLABLE"]);
-    match(problems[0]?.hint ?? "", /CREATE INDEX CONCURRENTLY ON public\.t \(updated_at, id\);/);
+    match(
+      problems[0]?.hint ?? "",
+      /CREATE INDEX CONCURRENTLY ON public\.t \("updated_at", "id"\);/,
+    );
   });
 
   test("by an application's clock takes a margin of 30 s, unless one was given", () => {

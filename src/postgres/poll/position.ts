@@ -148,7 +148,8 @@ function rangesOf(ended: readonly OpenEntry[], to: Micros): RescanRange[] {
   return [...ranges.values()];
 }
 
-function lower(a: Micros | null, b: Micros | null): Micros | null {
+/** The lower of two bounds; null is −∞. */
+export function lower(a: Micros | null, b: Micros | null): Micros | null {
   if (a === null || b === null) return null;
   return a < b ? a : b;
 }

@@ -1,5 +1,4 @@
-import type { Micros } from "./micros.ts";
-import { older, type RescanRange } from "./position.ts";
+import { lower, older, type RescanRange } from "./position.ts";
 
 /** What D still has to read of one table, and where it goes on (null: from the start). */
 export interface Rescan {
@@ -34,6 +33,19 @@ export function onlyTables(rescans: Rescans, tables: readonly string[]): Rescans
   return Object.fromEntries(Object.entries(rescans).filter(([id]) => tables.includes(id)));
 }
 
+/**
+ * From their start, as after a restart: where they had got to was a key, or a block, of the table as it
+ * was then.
+ */
+export function begunAnew(rescans: Rescans): Rescans {
+  return Object.fromEntries(
+    Object.entries(rescans).map(([id, list]) => [
+      id,
+      [{ range: list.map(({ range }) => range).reduce(joined), after: null }],
+    ]),
+  );
+}
+
 /** A table's first rescan got as far as `after`; undefined: it is done. */
 export function proceeded(
   rescans: Rescans,
@@ -53,9 +65,4 @@ export function isDone(rescans: Rescans): boolean {
 
 function joined(a: RescanRange, b: RescanRange): RescanRange {
   return { lb: lower(a.lb, b.lb), to: a.to > b.to ? a.to : b.to, xb: older(a.xb, b.xb) };
-}
-
-function lower(a: Micros | null, b: Micros | null): Micros | null {
-  if (a === null || b === null) return null;
-  return a < b ? a : b;
 }

@@ -70,8 +70,8 @@ export function chooseStamp(
     return error(
       "STAMP_TIMEZONE_MISSING",
       `Cannot follow ${id}: its stamp "${column.name}" is a timestamp without time zone`,
-      `Say in which zone it is written: "source": { "tables": { "${id}": { "stampTimezone": ` +
-        `"UTC" } } }.`,
+      `Say in which zone it is written: "source": { "tables": { ${JSON.stringify(id)}: ` +
+        `{ "stampTimezone": "UTC" } } }.`,
     );
   }
   const createIndex = indexSql(id, facts, column.name, wish.key);
@@ -191,9 +191,9 @@ function stampOf(
   return { column: { name, type: column.stampType ?? "timestamptz", ...column } };
 }
 
-/** A stamp of low precision is rounded, up to half a unit down; date_trunc takes a whole one. */
+/** Whole ms. A stamp of low precision is rounded, up to half a unit down; date_trunc takes a whole one. */
 function precisionMs(precision: number): number {
-  return 10 ** (3 - precision);
+  return Math.ceil(10 ** (3 - precision));
 }
 
 function indexSql(
@@ -204,23 +204,21 @@ function indexSql(
 ): string {
   // CONCURRENTLY isn't possible on a partitioned parent.
   const how = facts.kind === "table" ? "CREATE INDEX CONCURRENTLY" : "CREATE INDEX";
-  return `${how} ON ${id} (${[stamp, ...key].map(plainOrQuoted).join(", ")});`;
+  return `${how} ON ${id} (${[stamp, ...key].map(quote).join(", ")});`;
 }
 
 /** All that a table needs to be followed, as it can be run. */
 function stampSql(id: string, facts: TableFacts, key: readonly string[]): string {
   return `ALTER TABLE ${id} ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
-CREATE OR REPLACE FUNCTION touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS ` +
+CREATE OR REPLACE FUNCTION driftless_touch() RETURNS trigger LANGUAGE plpgsql AS ` +
     `$$ BEGIN NEW.updated_at := now(); RETURN NEW; END $$;
-CREATE TRIGGER touch_updated_at BEFORE UPDATE ON ${id} FOR EACH ROW EXECUTE FUNCTION ` +
-    `touch_updated_at();
+CREATE TRIGGER driftless_touch BEFORE UPDATE ON ${id} FOR EACH ROW EXECUTE FUNCTION ` +
+    `driftless_touch();
 ${indexSql(id, facts, "updated_at", key)}
--- Or name a column that every write sets: "source": { "tables": { "${id}": { "stamp": "…" } } }.
+-- Or name a column that every write sets: "source": { "tables": { ${
+      JSON.stringify(id)
+    }: { "stamp": "…" } } }.
 -- Sweeps and a changelog, for tables that can't have one, are not supported yet.`;
-}
-
-function plainOrQuoted(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : quote(name);
 }
 
 function levelOf(id: string, stamp: string, marginMs: number, facts: TableFacts): TableLevel {

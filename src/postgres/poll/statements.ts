@@ -22,8 +22,7 @@ FROM pg_current_snapshot() s`,
 }
 
 /**
- * B, first half: [virtualxid, top xid or null, pid, role, application] of each transaction open in
- * this database but our own. pg_locks isn't read in one piece: virtualxids first, xids later.
+ * B, first half: [virtualxid, top xid or null] of each transaction open in this database but our own. pg_locks isn't read in one piece: virtualxids first, xids later.
  */
 export function runningStatement(
   own: { readonly pids: readonly number[]; readonly applicationName: string },
@@ -34,7 +33,7 @@ export function runningStatement(
  WHERE locktype IN ('virtualxid', 'transactionid') AND granted AND mode = 'ExclusiveLock')
 SELECT v.virtualxid, (SELECT x.transactionid::text FROM l x
   WHERE x.locktype = 'transactionid' AND x.virtualtransaction = v.virtualtransaction
-  ORDER BY age(x.transactionid) DESC LIMIT 1), a.pid::text, a.usename::text, a.application_name
+  ORDER BY age(x.transactionid) DESC LIMIT 1)
 FROM l v JOIN pg_stat_activity a USING (pid)
 WHERE v.locktype = 'virtualxid' AND a.datname = current_database() AND a.usesysid IS NOT NULL
  AND a.pid <> pg_backend_pid()

@@ -87,7 +87,8 @@ const WANTED = `unnest($1::text[], $2::text[]) AS w(schema, name)
  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name`;
 
 const COLUMNS = `SELECT w.schema, w.name, c.relkind::text,
- EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = c.oid)::text,
+ EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = c.oid
+  OR s.srrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))::text,
  EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)::text, a.attname::text,
  ${CAST_TYPE},
  CASE coalesce(nullif(t.typbasetype, 0), t.oid)

@@ -28,7 +28,7 @@ import { type Deliveries, pollDeliveries } from "./deliveries.ts";
 import { formatMicros, type Micros } from "./micros.ts";
 import type { PolledTable } from "./polled_table.ts";
 import { advance, anchor, lowered, older, sameTransactions } from "./position.ts";
-import { addRanges, isDone, onlyTables, proceeded, type Rescans } from "./rescans.ts";
+import { addRanges, begunAnew, isDone, onlyTables, proceeded, type Rescans } from "./rescans.ts";
 import { pollInterval, type PollTiming } from "./interval.ts";
 import { hotPage, hotRange, hotStatement, rescanPage, rescanStatements } from "./scan.ts";
 import { behindPooler, refuseThePast, standby } from "./refusals.ts";
@@ -67,7 +67,7 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     prepare,
     async *snapshot(plan: IndexPlan, from, signal: AbortSignal) {
       seeding = true;
-      yield* snapshotKeys(readers, plan, from, signal);
+      yield* fitting(snapshotKeys(readers, plan, from, signal));
     },
     estimate: (plan, signal) => estimateRows(readers, plan.root, signal),
     live,
@@ -116,7 +116,7 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
       cursor = behind > 0n ? afterUnseenStep(found, behind) : found;
       seeding = true;
     }
-    cursor = { ...cursor, rescans: onlyTables(cursor.rescans, ids) };
+    cursor = { ...cursor, rescans: begunAnew(onlyTables(cursor.rescans, ids)) };
     seen.clear();
     lastClock = undefined;
     return {
