@@ -42,6 +42,15 @@ export interface PrivatePostgres extends TestPostgres {
 
 export type PostgresStop = "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGKILL";
 
+// postgres.js may write to a socket in the moment the server closes it. Deno's node:net raises that to
+// nobody, where Bun and Node tell the socket's error listener; the close that follows is handled.
+globalThis.addEventListener?.("error", (event) => {
+  const { error } = event as ErrorEvent;
+  if (error instanceof Error && error.message.includes("ended by the other party")) {
+    event.preventDefault();
+  }
+});
+
 const shared = new Map<PostgresMajor, Promise<TestPostgres>>();
 
 /** The run's server, by environment; without one a server of this process, stopped at its exit. */
