@@ -1,10 +1,12 @@
 /** The process's edge: arguments, signals, exit code; the only file that touches the process. */
 import process from "node:process";
 import { dispatch } from "./cli/dispatch.ts";
-import { messageOf } from "./core/errors.ts";
+import { FatalError, messageOf } from "./core/errors.ts";
 
 /** Draining may take this long after the first signal (design 5.8). */
 const DRAIN_MS = 25_000;
+/** What a stream says once nobody reads it. */
+const READER_LEFT: ReadonlySet<string> = new Set(["EPIPE", "ERR_STREAM_DESTROYED"]);
 /** What still holds the process after everything was closed is let go after this. */
 const LINGER_MS = 2_000;
 
@@ -38,6 +40,9 @@ process.exitCode = await dispatch(process.argv.slice(2), {
   columns: () => process.stderr.columns ?? 80,
   stop: stop.signal,
   signal: end.signal,
+}).catch((error) => {
+  process.stderr.write(`Cannot go on: ${messageOf(error)}\n`);
+  return 1;
 });
 setTimeout(() => process.exit(), LINGER_MS).unref();
 
@@ -50,7 +55,18 @@ function writeOut(text: string, signal: AbortSignal): Promise<void> {
     process.stdout.write(text, (error) => {
       signal.removeEventListener("abort", onAbort);
       if (error === null || error === undefined) resolve();
-      else reject(error);
+      else reject(closedOutput(error));
     });
   });
+}
+
+/** A part of the text may be out: writing it again would repeat what the reader has. */
+function closedOutput(cause: Error): FatalError {
+  const left = "code" in cause && READER_LEFT.has(String(cause.code));
+  return new FatalError(
+    "OUTPUT_CLOSED",
+    `Cannot write to stdout: ${left ? "its reader has left" : messageOf(cause)}`,
+    "Keep what reads it running until this ends, and start again.",
+    { cause },
+  );
 }

@@ -3,6 +3,7 @@ import { inspect, type Inspection } from "../app.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Problem } from "../core/problem.ts";
 import type { TableLevel } from "../core/source.ts";
+import { visible } from "../observe/visible.ts";
 import { booleanFlag, type Command, EXIT, textFlag } from "./command.ts";
 import { countProblems, formatProblems } from "./problems.ts";
 import { COMMON_ARGS } from "./settings.ts";
@@ -80,10 +81,10 @@ function textOf(report: Report, path: string, ok: boolean): string {
         `tables: ${tables.join(", ")}`,
         ...(mapping === undefined
           ? []
-          : [`mapping:\n${JSON.stringify(mapping, null, 2).replaceAll(/^/gm, "    ")}`]),
+          : ["mapping:", ...linesOf(JSON.stringify(mapping, null, 2)).map((line) => `  ${line}`)]),
       ])
     ),
-    section("SQL that would help", report.sql),
+    section("SQL that would help", report.sql.flatMap(linesOf)),
     problemSection(report.problems, path),
   ];
   return `${sections.join("")}${ok ? "ok" : "not ok"}: ${countProblems(report.problems)}\n`;
@@ -91,7 +92,11 @@ function textOf(report: Report, path: string, ok: boolean): string {
 
 function section(title: string, lines: readonly string[]): string {
   if (lines.length === 0) return "";
-  return `${title}\n${lines.map((line) => `  ${line}\n`).join("")}\n`;
+  return `${visible(title)}\n${lines.map((line) => `  ${visible(line)}\n`).join("")}\n`;
+}
+
+function linesOf(text: string): readonly string[] {
+  return text.split("\n");
 }
 
 function problemSection(problems: readonly Problem[], path: string): string {

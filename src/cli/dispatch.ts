@@ -1,6 +1,7 @@
 import { parseArgs, renderUsage } from "citty";
 import { nearest } from "../config/nearest.ts";
 import { FatalError, messageOf, RetryableError } from "../core/errors.ts";
+import { visible } from "../observe/visible.ts";
 import { checkArgs } from "./args.ts";
 import { check } from "./check.ts";
 import { type Command, type Context, EXIT } from "./command.ts";
@@ -16,7 +17,14 @@ const COMMANDS: Readonly<Record<string, Command>> = { run, sync, wait, check, se
 
 /** Runs one command line; resolves with the exit code. Never throws. */
 export async function dispatch(argv: readonly string[], context: Context): Promise<number> {
-  const [name, ...rest] = argv;
+  try {
+    return await runLine(argv, context);
+  } catch (error) {
+    return failed(error, context);
+  }
+}
+
+async function runLine([name, ...rest]: readonly string[], context: Context): Promise<number> {
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     await context.stdout.write(overview(), context.signal);
     return name === undefined ? EXIT.usage : EXIT.done;
@@ -25,11 +33,12 @@ export async function dispatch(argv: readonly string[], context: Context): Promi
     await context.stdout.write(`driftless ${VERSION}\n`, context.signal);
     return EXIT.done;
   }
-  const command = COMMANDS[name];
+  // Its own keys alone: every object has a toString.
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
     const near = nearest(name, Object.keys(COMMANDS));
     const hint = near === undefined ? "See `driftless --help`." : `Did you mean "${near}"?`;
-    context.stderr(`Cannot run "${name}": it is not a command. ${hint}\n`);
+    context.stderr(`Cannot run "${visible(name)}": it is not a command. ${hint}\n`);
     return EXIT.usage;
   }
   const checked = checkArgs(command.args, rest, context.env);
@@ -42,29 +51,29 @@ export async function dispatch(argv: readonly string[], context: Context): Promi
     context.stderr(formatProblems(checked.problems, undefined));
     return EXIT.usage;
   }
-  try {
-    return await command.run(parseArgs([...checked.args], command.args), context);
-  } catch (error) {
-    return failed(error, context);
-  }
+  return await command.run(parseArgs([...checked.args], command.args), context);
 }
 
 /** Says what ended the command, and what the reader can do. */
 function failed(error: unknown, { stderr, stop, signal }: Context): number {
   if (error instanceof FatalError) {
-    stderr(`${error.message}\n  ${error.hint}\n`);
+    const hint = error.hint.split("\n").map((line) => `  ${visible(line)}\n`).join("");
+    stderr(`${visible(error.message)}\n${hint}`);
     return error.code === "CONFIG_INVALID" || error.code === "USAGE" ? EXIT.usage : EXIT.failed;
   }
   if (error instanceof RetryableError) {
-    stderr(`${error.message}\n  It may pass: check that the server runs, and try again.\n`);
+    stderr(
+      `${visible(error.message)}\n  It may pass: check that the server runs, and try again.\n`,
+    );
     return EXIT.failed;
   }
   if (signal.aborted || stop.aborted) {
-    stderr(`${messageOf(signal.aborted ? signal.reason : stop.reason)}\n`);
+    stderr(`${visible(messageOf(signal.aborted ? signal.reason : stop.reason))}\n`);
     return EXIT.failed;
   }
   const stack = error instanceof Error ? error.stack ?? error.message : String(error);
-  stderr(`Cannot go on: a defect of driftless. Please report this.\n${stack}\n`);
+  const lines = stack.split("\n").map((line) => `${visible(line)}\n`).join("");
+  stderr(`Cannot go on: a defect of driftless. Please report this.\n${lines}`);
   return EXIT.failed;
 }
 

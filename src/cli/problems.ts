@@ -1,4 +1,5 @@
 import type { Problem } from "../core/problem.ts";
+import { visible } from "../observe/visible.ts";
 
 /**
  * Problems as text for a person, errors and warnings in the order given, one line each and one for
@@ -13,9 +14,9 @@ export function formatProblems(
   return problems.map((problem) => {
     const where = placeOf(problem, file);
     const path = problem.path === "" ? "" : `${problem.path}: `;
-    const line = `${where}${problem.severity}: ${path}${oneLine(problem.message)}\n`;
+    const line = `${visible(`${where}${problem.severity}: ${path}${problem.message}`)}\n`;
     if (problem.hint === undefined) return line;
-    return `${line}${problem.hint.split("\n").map((each) => `    ${oneLine(each)}\n`).join("")}`;
+    return `${line}${problem.hint.split("\n").map((each) => `    ${visible(each)}\n`).join("")}`;
   }).join("");
 }
 
@@ -33,10 +34,4 @@ function placeOf(problem: Problem, file: string | undefined): string {
   const name = problem.file ?? file;
   if (name === undefined) return "";
   return problem.line === undefined ? `${name}: ` : `${name}:${problem.line}: `;
-}
-
-/** A name from a file or a database may hold anything: no control character reaches a terminal. */
-function oneLine(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "�");
 }

@@ -55,10 +55,12 @@ export const search: Command = {
           : `Can: ${names.join(", ")}.`,
       );
     }
-    await sink.connect(context.signal);
+    // Searching has nothing to drain: the first signal ends it.
+    const signal = AbortSignal.any([context.stop, context.signal]);
+    await sink.connect(signal);
     const query = textFlag(flags, "query") ?? "";
-    const hits = await sink.search(index, query, limit, context.signal);
-    for (const hit of hits) await context.stdout.write(lineOf(hit), context.signal);
+    const hits = await sink.search(index, query, limit, signal);
+    for (const hit of hits) await context.stdout.write(lineOf(hit), signal);
     context.stderr(hits.length === 0 ? "no hits\n" : "");
     return EXIT.done;
   },

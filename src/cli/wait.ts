@@ -1,5 +1,6 @@
 import type { ArgsDef } from "citty";
 import { confirm } from "../app.ts";
+import { visible } from "../observe/visible.ts";
 import { booleanFlag, type Command, EXIT, textFlag } from "./command.ts";
 import { durationFlag } from "./duration.ts";
 import { COMMON_ARGS, loadSettings } from "./settings.ts";
@@ -32,12 +33,16 @@ export const wait: Command = {
   async run(flags, context) {
     const { config } = await loadSettings(flags, context);
     const timeoutMs = durationFlag("timeout", textFlag(flags, "timeout") ?? "60s");
-    const visible = !booleanFlag(flags, "durable");
+    const searchable = !booleanFlag(flags, "durable");
     // Waiting has nothing to drain: the first signal ends it.
     const signal = AbortSignal.any([context.stop, context.signal]);
-    const { target, behind, levels } = await confirm(config, { timeoutMs, visible }, signal);
+    const { target, behind, levels } = await confirm(
+      config,
+      { timeoutMs, visible: searchable },
+      signal,
+    );
     if (behind.length > 0) {
-      context.stderr(behind.map((line) => `${line}\n`).join(""));
+      context.stderr(behind.map((line) => `${visible(line)}\n`).join(""));
       context.stderr(
         `Cannot confirm what was committed before ${target}: not durable after ${timeoutMs} ms. ` +
           "Check that `driftless run` is running, or raise --timeout.\n",
@@ -47,7 +52,9 @@ export const wait: Command = {
     const blind = levels.filter(({ level }) => level === "L1" || level === "L2");
     if (blind.length > 0) {
       const tables = blind.map(({ table }) => table).join(", ");
-      context.stderr(`Deleted rows are not covered: their level doesn't show them (${tables}).\n`);
+      context.stderr(
+        `Deleted rows are not covered: their level doesn't show them (${visible(tables)}).\n`,
+      );
     }
     await context.stdout.write(`${JSON.stringify({ through: target })}\n`, signal);
     return EXIT.done;

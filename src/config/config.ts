@@ -37,7 +37,6 @@ export interface SourceConfig {
     readonly marginMs: number;
     /** False: `marginMs` is the default, and a table with application stamps takes 30 s. */
     readonly marginGiven: boolean;
-    readonly lagMs: number;
     readonly pageSize: number;
   };
   /** By `tableId`. */
@@ -90,4 +89,6 @@ export interface SqliteConfig {
 export interface StdoutConfig {
   readonly type: "stdout";
   readonly name: string;
+  /** Its state file: relative to the working directory, or absolute. */
+  readonly statePath: string;
 }

@@ -41,7 +41,7 @@ const softDelete: v.GenericSchema<unknown, SoftDelete> = v.pipe(
 );
 
 /** One index (design 4.1). */
-export const indexSection: v.GenericSchema<unknown, IndexSection> = v.strictObject({
+const indexSection: v.GenericSchema<unknown, IndexSection> = v.strictObject({
   table: v.pipe(table, v.description("The table whose rows become the documents.")),
   key: v.exactOptional(
     v.pipe(columns, v.description("Columns that make the _id; default: the primary key.")),

@@ -1,5 +1,6 @@
 import type { OpenSearchAuth, OpenSearchConfig, SinkConfig } from "./config.ts";
 import type { ConfigPath } from "./config_path.ts";
+import { BARE_PERCENT, decodeUser } from "./decode_user.ts";
 import { type Environment, LITERAL_SECRET, type Resolver } from "./resolver.ts";
 import { Secret } from "./secret.ts";
 import type { AuthSection, OpenSearchSection, SinkSection } from "./sinks.ts";
@@ -18,7 +19,8 @@ export async function resolveSinks(
     } else if (section.type === "sqlite") {
       sinks.push({ type: "sqlite", name, path: resolver.fileOf(section.path) });
     } else {
-      sinks.push({ type: "stdout", name });
+      const statePath = resolver.fileOf(`driftless.${name}.state.json`);
+      sinks.push({ type: "stdout", name, statePath });
     }
   }
   checkShared(sinks, resolver);
@@ -62,13 +64,15 @@ async function resolveOpenSearch(
         });
         continue;
       }
-      if (url.username !== "") {
+      if (url.username !== "" || url.password !== "") {
         if (ref.kind === "literal" && url.password !== "") resolver.add(here, LITERAL_SECRET);
-        fromUrl = {
-          kind: "basic",
-          username: decodeURIComponent(url.username),
-          password: new Secret(decodeURIComponent(url.password)),
-        };
+        const user = decodeUser(url);
+        if (user === undefined) {
+          resolver.add(here, BARE_PERCENT);
+          continue;
+        }
+        const { username, password } = user;
+        fromUrl = { kind: "basic", username, password: new Secret(password) };
         url.username = "";
         url.password = "";
       }

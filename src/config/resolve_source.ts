@@ -1,6 +1,7 @@
 import { tableId } from "../core/table.ts";
 import type { SourceConfig, TableConfig, TlsConfig } from "./config.ts";
 import type { ConfigPath } from "./config_path.ts";
+import { BARE_PERCENT, decodeUser } from "./decode_user.ts";
 import { LITERAL_SECRET, type Resolver } from "./resolver.ts";
 import { Secret } from "./secret.ts";
 import type { SecretRef } from "./secret_ref.ts";
@@ -38,7 +39,6 @@ export async function resolveSource(
       maxIntervalMs: poll.maxInterval,
       marginMs: poll.margin ?? 2000,
       marginGiven: poll.margin !== undefined,
-      lagMs: poll.lag,
       pageSize: poll.pageSize,
     },
     tables,
@@ -89,6 +89,10 @@ function splitUrl(text: string, path: ConfigPath, resolver: Resolver): UrlParts 
       "Write special characters of the user and the password as %40 (@), %2F (/), %3A (:), %23 (#).",
     );
   }
+  if (decodeUser(parsed) === undefined) {
+    resolver.add(path, BARE_PERCENT);
+    return undefined;
+  }
   if (parsed.hash !== "") {
     return fail("The URL holds a bare #", "Write # in a password as %23.");
   }
@@ -101,7 +105,8 @@ function splitUrl(text: string, path: ConfigPath, resolver: Resolver): UrlParts 
   const hasPassword = parsed.password !== "" || params.has("password");
   const ssl = take("ssl");
   const sslmode = take("sslmode") ?? (ssl === "true" || ssl === "1" ? "require" : undefined);
-  const mode = sslmode === undefined ? undefined : SSL_MODES[sslmode];
+  const known = sslmode !== undefined && Object.hasOwn(SSL_MODES, sslmode);
+  const mode = known ? SSL_MODES[sslmode] : undefined;
   if (sslmode !== undefined && mode === undefined) {
     return fail(
       `The URL's sslmode is not one of ${Object.keys(SSL_MODES).join(", ")}`,

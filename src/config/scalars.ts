@@ -10,7 +10,7 @@ import { later, text, whole, word } from "./units.ts";
 export type Unnamed = (name: string) => FieldDescription;
 
 /** The types of a scalar field that this release maps. */
-export const SCALAR_TYPES: readonly ScalarType[] = [
+const SCALAR_TYPES: readonly ScalarType[] = [
   "text",
   "keyword",
   "enum",
@@ -80,7 +80,8 @@ function typeSchema<const T extends string>(types: readonly T[]): v.GenericSchem
       return say("INVALID_VALUE", "Expected a field: a type's name or an object", list);
     }
     if (LATER_TYPES.has(input)) return notSupported(`The type "${input}"`, list);
-    const other = OTHER_NAMES[input.toLowerCase()];
+    const lower = input.toLowerCase();
+    const other = Object.hasOwn(OTHER_NAMES, lower) ? OTHER_NAMES[lower] : undefined;
     const near = nearest(input, types);
     const meant = other ?? (near === undefined ? undefined : `"${near}"`);
     const hint = meant === undefined ? list : `Did you mean ${meant}?`;

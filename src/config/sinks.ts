@@ -117,11 +117,16 @@ export const sink: v.GenericSchema<unknown, SinkSection> = v.lazy((input) => {
 /** What `sink` is for an editor. */
 export const SINK: v.GenericSchema<unknown, SinkSection> = v.union([opensearch, sqlite, stdout]);
 
-/** The name of a sink; "source" means Postgres in messages. */
+/** The name of a sink. */
 export const sinkName: v.GenericSchema<string, string> = v.pipe(
   v.string(),
   v.check(
-    (name) => name !== "" && name !== "source",
-    say("INVALID_NAME", 'A sink can\'t be called "" or "source"', "Rename it."),
+    // Its state file is named for it, and "source" means Postgres in messages.
+    (name) => /^[A-Za-z0-9_-]+$/.test(name) && name !== "source",
+    say(
+      "INVALID_NAME",
+      'A sink\'s name is a plain word, and not "source"',
+      "Use letters, digits, - and _.",
+    ),
   ),
 );

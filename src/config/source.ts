@@ -4,7 +4,8 @@ import { say } from "./issue_text.ts";
 import { keysOf } from "./json_value.ts";
 import { column, NOT_A_TABLE, parseTable } from "./names.ts";
 import { secret, type SecretRef } from "./secret_ref.ts";
-import { duration, durationOrOff, later, text, whole, word } from "./units.ts";
+import { timeZone } from "./time_zone.ts";
+import { duration, durationOrOff, later, whole, word } from "./units.ts";
 
 export type TlsMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
 export type Capture = "auto" | "updated_at";
@@ -35,7 +36,6 @@ export interface SourceSection {
     readonly minInterval: number;
     readonly maxInterval: number;
     readonly margin?: number;
-    readonly lag: number;
     readonly pageSize: number;
   };
   readonly tables: readonly (TableSection & { readonly table: TableRef })[];
@@ -54,21 +54,24 @@ const tls = v.strictObject({
   key: v.exactOptional(v.pipe(secret, v.description("PEM of the client's key."))),
 });
 
+const MIN_INTERVAL =
+  "The pause after the first poll that finds nothing; it grows to maxInterval while that lasts. " +
+  "After a poll that found rows the next comes at once.";
 const poll = v.pipe(
   v.strictObject({
     minInterval: v.optional(
-      v.pipe(duration, v.description("Between polls while rows change.")),
+      v.pipe(duration, v.description(MIN_INTERVAL)),
       "250ms",
     ),
-    maxInterval: v.optional(v.pipe(duration, v.description("Between polls when idle.")), "5s"),
+    maxInterval: v.optional(
+      v.pipe(duration, v.description("The longest pause between polls.")),
+      "5s",
+    ),
     margin: v.exactOptional(v.pipe(
       durationOrOff,
       v.description("Subtracted from the clock; default 2s, 30s for application stamps."),
     )),
-    lag: v.optional(
-      v.pipe(durationOrOff, v.description("How far a table at level L1 is read behind.")),
-      "30s",
-    ),
+    lag: v.exactOptional(later("lag")),
     pageSize: v.optional(v.pipe(whole(1, 100_000), v.description("Rows read at a time.")), 5000),
   }),
   v.rawCheck(({ dataset, addIssue }) => {
@@ -88,7 +91,7 @@ const tableSection: v.GenericSchema<unknown, TableSection> = v.strictObject({
     v.description("Whose clock sets the stamp; default database."),
   )),
   stampTimezone: v.exactOptional(v.pipe(
-    text("a time zone's name"),
+    timeZone,
     v.description("Zone of a stamp of type timestamp without time zone."),
   )),
   capture: v.exactOptional(v.pipe(capture, v.description("Overrides source.capture."))),

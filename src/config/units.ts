@@ -13,6 +13,12 @@ const NOT_A_SIZE = say(
   "Expected a size of at least one byte",
   'Write a number and a unit in quotes: "512KiB", "8MiB", "1GiB".',
 );
+const DURATION_TEXT = /^\d+(\.\d+)?(ms|s|m|h|d)$/;
+
+/** `250ms`, `5s`, `15m`, `1h`, `1d` to milliseconds; undefined: no duration. */
+export function parseDuration(text: string): number | undefined {
+  return DURATION_TEXT.test(text) ? toMilliseconds(text) : undefined;
+}
 
 /** `"250ms" "5s" "15m" "1h" "1d"` to milliseconds. */
 export const duration: v.GenericSchema<unknown, number> = v.lazy(() => DURATION);
@@ -20,7 +26,7 @@ export const duration: v.GenericSchema<unknown, number> = v.lazy(() => DURATION)
 /** What `duration` is for an editor. */
 export const DURATION: v.GenericSchema<unknown, number> = v.pipe(
   v.string(NOT_A_DURATION),
-  v.regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, NOT_A_DURATION),
+  v.regex(DURATION_TEXT, NOT_A_DURATION),
   v.examples(["250ms", "5s", "15m", "1h"]),
   v.transform((text) => toMilliseconds(text)),
 );

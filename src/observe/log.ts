@@ -3,6 +3,7 @@ import type { Observer, SyncEvent } from "../core/events.ts";
 import { advance, figuresText, type Progress, renderProgress, seedFigures } from "./progress.ts";
 import { type Fields, type Level, type LogRecord, recordOf } from "./record.ts";
 import { createScreen } from "./screen.ts";
+import { visible } from "./visible.ts";
 
 export interface ObserverOptions {
   readonly level: Level;
@@ -133,12 +134,7 @@ function createQuiet(): (event: SyncEvent, record: LogRecord) => LogRecord {
   };
 }
 
-const NEWS: ReadonlySet<SyncEvent["type"]> = new Set([
-  "anchored",
-  "seedStarted",
-  "tableStopped",
-  "tableResumed",
-]);
+const NEWS: ReadonlySet<SyncEvent["type"]> = new Set(["anchored", "seedStarted"]);
 
 function withFigures(record: LogRecord, progress: Progress, now: number): LogRecord {
   const seed = progress.get(String(record.fields["index"]));
@@ -176,12 +172,6 @@ function prettyLines(record: LogRecord, now: number, paint: Paint): readonly str
   const lines = [`${clock} ${mark} ${level === "debug" ? paint("dim", text) : text}`];
   for (const line of hint?.split("\n") ?? []) lines.push(`           ${visible(line)}`);
   return lines;
-}
-
-/** Names and messages come from databases and servers: no control character reaches a terminal. */
-function visible(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, " ");
 }
 
 type Paint = (color: keyof typeof COLORS, text: string) => string;

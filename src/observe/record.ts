@@ -106,17 +106,6 @@ export function recordOf(event: SyncEvent): LogRecord {
       const message = `${what} of ${table} found behind the cursor`;
       return record("info", message, { table, rows });
     }
-    case "tableStopped": {
-      const { table, message } = event;
-      return record("error", `${table} is no longer followed: ${message}`, {
-        table,
-        error: message,
-      });
-    }
-    case "tableResumed": {
-      const { table } = event;
-      return record("info", `${table} is followed again`, { table }, { good: true });
-    }
     case "warning":
       return record("warn", event.message, { code: event.code });
     case "draining":

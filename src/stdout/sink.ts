@@ -7,7 +7,7 @@ import { stateFile } from "./state_file.ts";
 export interface LineWriter {
   /**
    * Resolves when the text is handed over and the reader keeps up (drained); rejects with the
-   * signal's reason, or with the system's error when nobody reads any more.
+   * signal's reason, or with FatalError or the system's error when nobody reads any more.
    */
   write(text: string, signal: AbortSignal): Promise<void>;
 }
@@ -84,7 +84,7 @@ export function stdoutSink({ name, out, statePath }: StdoutSinkOptions): Sink {
           await out.write(text, signal);
         } catch (error) {
           signal.throwIfAborted();
-          throw closedOutput(error);
+          throw error instanceof FatalError ? error : closedOutput(error);
         }
         signal.throwIfAborted();
       }

@@ -1,10 +1,11 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { parse } from "jsonc-parser";
 import { runBinary, type RunningBinary, startBinary } from "../support/binary.ts";
+import { eventually } from "../support/eventually.ts";
 import { inFolder } from "../support/in_folder.ts";
 import { schemaViolations } from "../support/json_schema.ts";
 import { openSearchServer, uniquePrefix } from "../support/opensearch.ts";
@@ -149,6 +150,20 @@ describe("the command line", () => {
   );
 });
 
+test("a reader that leaves early is told of without a stack", async () => {
+  for (const args of [["schema"], ["--help"], ["run", "--help"]]) {
+    await using binary = startBinary(args, NOTHING);
+    // Before it has written anything: it has not even started.
+    binary.process.stdout?.destroy();
+    equal(await binary.exited, 1, args.join(" "));
+    match(binary.stderr(), /^Cannot write to stdout: its reader has left\n {2}.+\n$/);
+  }
+  await using sync = startBinary(["sync"], { config: configOf({ out: { type: "stdout" } }) });
+  sync.process.stdout?.destroy();
+  equal(await sync.exited, 1);
+  match(sync.stderr(), /^Cannot write to stdout: its reader has left\n {2}.+\n$/m);
+});
+
 describe("schema", () => {
   test("prints a JSON Schema that takes the example config and refuses a broken one", async () => {
     const { code, stdout, stderr } = await runBinary(["schema"], NOTHING);
@@ -236,6 +251,20 @@ describe("check", () => {
   );
 });
 
+test(
+  "an index's name brings no control character to the terminal",
+  inFolder(async (cwd) => {
+    const indexes = { "us\u001b[31mers": PEOPLE_INDEX };
+    const options = { cwd, config: configOf(SQLITE, { indexes }) };
+    const waited = await runBinary(["wait", "--timeout", "1ms"], options);
+    const checked = await runBinary(["check"], options);
+    for (const { stdout, stderr } of [waited, checked]) {
+      ok(!`${stdout}${stderr}`.includes("\u001b"), JSON.stringify(stdout + stderr));
+      match(stdout + stderr, /us \[31mers/);
+    }
+  }),
+);
+
 describe("search and wait", () => {
   for (const kind of ["sqlite", "opensearch"] as const) {
     test(
@@ -300,7 +329,41 @@ test(
   }),
 );
 
+test(
+  "the stdout sink remembers beside the config file, wherever it is run",
+  inFolder(async (cwd) => {
+    const config = join(cwd, "here", "driftless.jsonc");
+    mkdirSync(join(cwd, "here"));
+    writeFileSync(config, JSON.stringify(configOf({ out: { type: "stdout" } })));
+    equal((await runBinary(["sync"], { cwd, config })).code, 0);
+    deepEqual(readdirSync(join(cwd, "here")).toSorted(), [
+      "driftless.jsonc",
+      "driftless.out.state.json",
+    ]);
+    deepEqual(readdirSync(cwd), ["here"]);
+  }),
+);
+
 describe("signals", () => {
+  for (const [command, marker] of [["check", "GET / HTTP"], ["search", "_mapping"]] as const) {
+    test(
+      `the first SIGINT ends ${command}, and says nothing of the server`,
+      inFolder(async (cwd) => {
+        await using proxy = await startProxy(url);
+        const search = { type: "opensearch", nodes: [proxy.url], indexPrefix: uniquePrefix() };
+        const args = command === "search" ? ["search", "users", "x"] : ["check"];
+        const { reached } = proxy.hold(marker, "answer");
+        await using held = startBinary(args, { cwd, config: configOf({ search }) });
+        await reached;
+        send(held, "SIGINT");
+        await eventually("it ends", () => Promise.resolve(held.process.exitCode !== null));
+        equal(await held.exited, 1);
+        equal(held.stderr(), "SIGINT received\n");
+        equal(held.stdout(), "");
+      }),
+    );
+  }
+
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     test(
       `the first ${signal} drains and ends with 0, the second ends at once with ${code}`,

@@ -151,9 +151,15 @@ describe("problems as text", () => {
   });
 
   test("name no file when there is none, and print no control character", () => {
-    const message = "table \u001b[31mred\u0007";
-    const text = formatProblems([{ severity: "error", code: "X", path: "", message }], undefined);
-    assert.equal(text, "error: table �[31mred�\n");
+    const odd = "\u001b[31mred\u0007";
+    const text = formatProblems([
+      { severity: "error", code: "X", path: `a${odd}`, message: `b${odd}`, hint: `c${odd}` },
+      { severity: "error", code: "X", path: "", message: "d", file: `e${odd}` },
+    ], undefined);
+    assert.equal(
+      text,
+      "error: a [31mred : b [31mred \n    c [31mred \ne [31mred : error: d\n",
+    );
   });
 
   test("are counted", () => {

@@ -236,6 +236,10 @@ test("a key given twice, and one that objects already have, are problems", async
     '4 __proto__: The key "__proto__" can\'t be used',
     '5 toString: Unknown key "toString"',
   ]);
+  const [type = ""] = await problemsOf(
+    '{ "indexes": { "a": { "table": "a", "fields": { "a": "constructor" } } } }',
+  );
+  assert.match(type, /There is no type "constructor" \/ The types are text, /);
 });
 
 test("names that OpenSearch or the tool can't take are refused", async () => {
@@ -248,6 +252,15 @@ test("names that OpenSearch or the tool can't take are refused", async () => {
   for (const name of ["a", "a-b_c.d", "x".repeat(200), "1", "größe"]) {
     const { problems } = await load(`{ "indexes": { ${JSON.stringify(name)}: ${index} } }`);
     assert.deepEqual(problems, [], name);
+  }
+  const config = `"indexes": { "a": ${index} }`;
+  for (const sink of ["source", "", "a b", "../a", "a/b", "a.b", "\\u001b[2J", "größe"]) {
+    const { problems } = await load(`{ "sinks": { "${sink}": { "type": "stdout" } }, ${config} }`);
+    assert.deepEqual(problems.map(({ code }) => code), ["INVALID_NAME"], sink);
+  }
+  for (const sink of ["a", "A-b_1"]) {
+    const { problems } = await load(`{ "sinks": { "${sink}": { "type": "stdout" } }, ${config} }`);
+    assert.deepEqual(problems, [], sink);
   }
   for (const field of ["_id", "_sync", "", " a", "a."]) {
     const fields = JSON.stringify({ [field]: "text" });

@@ -113,7 +113,7 @@ describe("JSON lines", () => {
       { type: "batch", mode: "live", changes: 3, documents: 2, deletes: 1, ms: 4 },
       { type: "draining" },
       { type: "warning", code: "X", message: "hm" },
-      { type: "tableStopped", table: "public.users", message: "gone" },
+      { type: "rejected", index: "users", id: "1", reason: "too_large", policy: "stop" },
     ];
     const counts = { debug: 4, info: 3, warn: 2, error: 1 } as const;
     for (const level of ["debug", "info", "warn", "error"] as const) {
