@@ -5,6 +5,7 @@ import type { Observer } from "./core/events.ts";
 import type { JsonObject } from "./core/json.ts";
 import type { IndexPlan } from "./core/plan.ts";
 import type { Searchable, Sink } from "./core/ports.ts";
+import { readIdentity } from "./postgres/identity.ts";
 import { describeServer, inspectSource } from "./postgres/inspect.ts";
 import { readClock } from "./postgres/poll/listing.ts";
 import { formatMicros } from "./postgres/poll/micros.ts";
@@ -63,7 +64,8 @@ export async function confirm(
   const { plans, levels } = await planSource(source, wishesOf(config), signal);
   const sinks = openSinks(config, NO_OUTPUT).map((sink) => stack.use(sink));
   for (const sink of sinks) await sink.connect(signal);
-  const barrier = { plans, sinks, target, timeoutMs: how.timeoutMs };
+  const wanted = { source: await readIdentity(source, signal), indexes: config.indexes };
+  const barrier = { ...wanted, plans, sinks, target, timeoutMs: how.timeoutMs };
   const behind = await awaitBarrier(barrier, signal);
   if (behind.length === 0 && how.visible) {
     for (const sink of sinks) {
@@ -93,16 +95,16 @@ export async function inspect(config: Config, signal: AbortSignal): Promise<Insp
   const problems: Problem[] = [];
   const connections: { to: string; detail: string }[] = [];
   const source = stack.use(openSource(config, 1));
-  const plan = await attempt("source.url", problems, async () => {
+  const plan = await attempt("source.url", problems, signal, async () => {
     connections.push({ to: "source", detail: await describeServer(source, signal) });
     return await inspectSource(source, wishesOf(config), signal);
   });
   problems.push(...plan?.problems ?? []);
   for (const sink of openSinks(config, NO_OUTPUT).map((each) => stack.use(each))) {
-    await attempt(`sinks.${sink.name}`, problems, async () => {
+    await attempt(`sinks.${sink.name}`, problems, signal, async () => {
       connections.push({ to: sink.name, detail: await sink.connect(signal) });
       for (const each of plan?.plans ?? []) {
-        if (routesOf(each, [sink]).length > 0) await sink.seedState(each, signal);
+        if (routesOf(each, [sink]).length > 0) await sink.inspect?.(each, signal);
       }
     });
   }
@@ -118,15 +120,18 @@ export async function inspect(config: Config, signal: AbortSignal): Promise<Insp
   };
 }
 
-/** Runs it; what it throws is a problem of its own. */
+/** Runs it; an edge's error is a problem of its own. Throws the signal's reason, and defects. */
 async function attempt<T>(
   path: string,
   problems: Problem[],
+  signal: AbortSignal,
   work: () => Promise<T>,
 ): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof FatalError || error instanceof RetryableError)) throw error;
     const { code, hint } = error instanceof FatalError ? error : {
       code: "UNREACHABLE",
       hint: "Check that the server runs and that its address is right.",
@@ -157,8 +162,7 @@ async function openPipeline(
   const stack = new AsyncDisposableStack();
   try {
     const readers = stack.use(openSource(config, config.pipeline.seed.parallel + 2));
-    const detail = await describeServer(readers, signal);
-    observe({ type: "connected", to: "source", detail });
+    observe({ type: "connected", to: "source", detail: await describeServer(readers, signal) });
     const sinks = openSinks(config, stdout).map((sink) => stack.use(sink));
     for (const sink of sinks) {
       observe({ type: "connected", to: sink.name, detail: await sink.connect(signal) });
@@ -233,15 +237,11 @@ function mappingFor(config: Config, plan: IndexPlan): { readonly mapping?: JsonO
 
 function openSink(sink: SinkConfig, stdout: LineWriter): Sink & Partial<Searchable> {
   if (sink.type === "sqlite") return sqliteSink(sink);
-  if (sink.type === "stdout") {
-    const statePath = `driftless.${sink.name}.state.json`;
-    return stdoutSink({ name: sink.name, out: stdout, statePath });
-  }
+  if (sink.type === "stdout") return stdoutSink({ ...sink, out: stdout });
   const { auth, ...rest } = sink;
   if (auth === undefined) return openSearchSink(rest);
   if (auth.kind === "basic") {
-    const { kind, username, password } = auth;
-    return openSearchSink({ ...rest, auth: { kind, username, password: password.reveal() } });
+    return openSearchSink({ ...rest, auth: { ...auth, password: auth.password.reveal() } });
   }
   if (auth.kind === "apiKey") {
     return openSearchSink({ ...rest, auth: { kind: auth.kind, value: auth.value.reveal() } });
@@ -278,8 +278,12 @@ async function watchSchema(
 ): Promise<void> {
   while (true) {
     await sleep(SCHEMA_INTERVAL_MS, signal);
-    const plan = await planSource(database, wishesOf(config), signal);
-    if (plan.digest === digest) continue;
+    const plan = await planSource(database, wishesOf(config), signal).catch((error) => {
+      // The stream itself finds out when the source is away.
+      if (error instanceof RetryableError) return undefined;
+      throw error;
+    });
+    if (plan === undefined || plan.digest === digest) continue;
     throw new RetryableError(
       "SCHEMA_CHANGED",
       "Cannot go on with the plans made at the start: the schema has changed since",

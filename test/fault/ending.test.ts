@@ -119,8 +119,9 @@ test("a sink that can't take the checkpoint is named, and the others aren't aske
   await db.sql`UPDATE users SET name = 'other' WHERE id = 1`;
   const retry = await run.waitFor("retry");
   equal(retry.edge, "away");
-  deepEqual((await run.waitFor("recovered")).edge, "away");
+  equal((await run.waitFor("recovered")).edge, "away");
   await run.stop();
   equal(saves(away), saves(well) + 2, "the one that was well was asked again");
-  deepEqual(well.storage.checkpoint, away.storage.checkpoint);
+  const [mine, theirs] = [well.storage.checkpoint, away.storage.checkpoint];
+  deepEqual([mine?.sequence, mine?.cursor], [theirs?.sequence, theirs?.cursor]);
 });

@@ -10,7 +10,7 @@ import { type ScriptedSink, scriptedSink } from "../support/scripted_sink.ts";
 const SECRET = "hunter2";
 /** What applications' own functions do: they name the value they don't like. */
 const DDL = `${PEOPLE_DDL}
-CREATE FUNCTION checked(name text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+CREATE FUNCTION checked(name text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
   IF name = '${SECRET}' THEN RAISE EXCEPTION 'bad name: %', name USING HINT = name; END IF;
   RETURN name; END $$;`;
 
