@@ -1,27 +1,28 @@
 /** The composition root: the only file that names backends. */
 import type { Config, SinkConfig } from "./config/config.ts";
-import { FatalError, messageOf, RetryableError } from "./core/errors.ts";
+import { FatalError, RetryableError } from "./core/errors.ts";
 import type { Observer } from "./core/events.ts";
 import type { JsonObject } from "./core/json.ts";
 import type { IndexPlan } from "./core/plan.ts";
 import type { Searchable, Sink } from "./core/ports.ts";
-import { readIdentity } from "./postgres/identity.ts";
-import { describeServer, inspectSource } from "./postgres/inspect.ts";
-import { readClock } from "./postgres/poll/listing.ts";
-import { formatMicros } from "./postgres/poll/micros.ts";
-import { planSource, type SourcePlan, type SourceWishes } from "./postgres/source_plan.ts";
-import { awaitBarrier } from "./engine/barrier.ts";
-import { type EngineOptions, type Pipeline, routesOf } from "./engine/pipeline.ts";
-import { supervise } from "./engine/supervise.ts";
 import type { Problem } from "./core/problem.ts";
 import type { TableLevel } from "./core/source.ts";
 import { tableId } from "./core/table.ts";
+import { awaitBarrier } from "./engine/barrier.ts";
+import { type EngineOptions, type Pipeline, routesOf } from "./engine/pipeline.ts";
+import { supervise } from "./engine/supervise.ts";
+import { attempt } from "./flow/attempt.ts";
 import { sleep } from "./flow/sleep.ts";
 import { mappingOf } from "./opensearch/mapping.ts";
 import { openSearchSink } from "./opensearch/sink.ts";
 import { type Database, openDatabase } from "./postgres/client.ts";
 import { openDocumentBuilder } from "./postgres/documents/build.ts";
+import { readIdentity } from "./postgres/identity.ts";
+import { describeServer, inspectSource } from "./postgres/inspect.ts";
+import { readClock } from "./postgres/poll/listing.ts";
+import { formatMicros } from "./postgres/poll/micros.ts";
 import { captureUpdatedAt } from "./postgres/poll/updated_at.ts";
+import { planSource, type SourcePlan, type SourceWishes } from "./postgres/source_plan.ts";
 import { sqliteSink } from "./sqlite/sink.ts";
 import { type LineWriter, stdoutSink } from "./stdout/sink.ts";
 
@@ -35,8 +36,13 @@ export function follow(
   stop: AbortSignal,
   signal: AbortSignal,
 ): Promise<void> {
+  let begun = false;
   return supervise(
-    (signal) => openPipeline(config, surroundings, signal),
+    async (signal) => {
+      const pipeline = await openPipeline(config, surroundings, begun, signal);
+      begun = true;
+      return pipeline;
+    },
     { ...config.pipeline, ...how, observe: surroundings.observe },
     stop,
     signal,
@@ -120,27 +126,6 @@ export async function inspect(config: Config, signal: AbortSignal): Promise<Insp
   };
 }
 
-/** Runs it; an edge's error is a problem of its own. Throws the signal's reason, and defects. */
-async function attempt<T>(
-  path: string,
-  problems: Problem[],
-  signal: AbortSignal,
-  work: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof FatalError || error instanceof RetryableError)) throw error;
-    const { code, hint } = error instanceof FatalError ? error : {
-      code: "UNREACHABLE",
-      hint: "Check that the server runs and that its address is right.",
-    };
-    problems.push({ severity: "error", code, path, message: messageOf(error), hint });
-    return undefined;
-  }
-}
-
 /** What following needs of its surroundings. */
 export interface Surroundings {
   readonly stdout: LineWriter;
@@ -157,6 +142,7 @@ export interface Surroundings {
 async function openPipeline(
   config: Config,
   { stdout, strict, observe }: Surroundings,
+  begun: boolean,
   signal: AbortSignal,
 ): Promise<Pipeline & AsyncDisposable> {
   const stack = new AsyncDisposableStack();
@@ -169,7 +155,7 @@ async function openPipeline(
     }
     const plan = await planSource(readers, wishesOf(config), signal);
     for (const problem of plan.problems) observe({ type: "problem", problem });
-    refuseBroken(config, plan, strict, observe);
+    refuseBroken(config, plan, { strict, begun, observe });
     for (const level of plan.levels) observe({ type: "table", level });
 
     const builder = openDocumentBuilder({
@@ -249,18 +235,22 @@ function openSink(sink: SinkConfig, stdout: LineWriter): Sink & Partial<Searchab
   return openSearchSink({ ...rest, auth: { kind: auth.kind, token: auth.token.reveal() } });
 }
 
+/** `begun`: it could be served before, so it may be again: then that is waited for. */
 function refuseBroken(
   config: Config,
   { plans }: SourcePlan,
-  strict: boolean,
-  observe: Observer,
+  { strict, begun, observe }: Omit<Surroundings, "stdout"> & { readonly begun: boolean },
 ): void {
   const broken = config.indexes.filter(({ name }) => !plans.some((plan) => plan.name === name));
   if (broken.length === 0) return;
   const names = broken.map(({ name }) => `"${name}"`).join(", ");
   if (!strict && plans.length > 0) {
-    const message = `Going on without ${names}: see the problems above`;
+    const message =
+      `Going on without ${names}: see the problems above; looked at again every minute`;
     return observe({ type: "warning", code: "INDEX_LEFT_OUT", message });
+  }
+  if (begun && !strict) {
+    throw new RetryableError("NOTHING_SERVED", `Cannot serve ${names}: see the problems above`);
   }
   throw new FatalError(
     "CONFIG_INVALID",

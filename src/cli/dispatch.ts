@@ -36,6 +36,10 @@ async function runLine([name, ...rest]: readonly string[], context: Context): Pr
   // Its own keys alone: every object has a toString.
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
+    if (LATER.includes(name)) {
+      context.stderr(`Cannot run "${name}": it is not supported yet\n`);
+      return EXIT.usage;
+    }
     const near = nearest(name, Object.keys(COMMANDS));
     const hint = near === undefined ? "See `driftless --help`." : `Did you mean "${near}"?`;
     context.stderr(`Cannot run "${visible(name)}": it is not a command. ${hint}\n`);
@@ -53,6 +57,19 @@ async function runLine([name, ...rest]: readonly string[], context: Context): Pr
   }
   return await command.run(parseArgs([...checked.args], command.args), context);
 }
+
+/** Commands that are planned. */
+const LATER: readonly string[] = [
+  "init",
+  "plan",
+  "backfill",
+  "verify",
+  "reindex",
+  "status",
+  "dead-letters",
+  "changelog",
+  "types",
+];
 
 /** Says what ended the command, and what the reader can do. */
 function failed(error: unknown, { stderr, stop, signal }: Context): number {

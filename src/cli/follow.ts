@@ -1,5 +1,6 @@
 import type { ArgsDef } from "citty";
 import { follow as followIndexes } from "../app.ts";
+import type { SyncEvent } from "../core/events.ts";
 import { booleanFlag, type Context, EXIT, type Flags } from "./command.ts";
 import { COMMON_ARGS, loadSettings, openLog } from "./settings.ts";
 
@@ -26,10 +27,16 @@ export async function follow(
   const settings = await loadSettings(flags, context);
   const { config } = settings;
   const log = openLog(settings, flags, context);
+  let caughtUp = false;
+  let leftOut = false;
   const surroundings = {
     stdout: context.stdout,
     strict: booleanFlag(flags, "strict"),
-    observe: log.observe,
+    observe: (event: SyncEvent) => {
+      if (event.type === "caughtUp") caughtUp = true;
+      if (event.type === "warning" && event.code === "INDEX_LEFT_OUT") leftOut = true;
+      log.observe(event);
+    },
   };
   const sayDraining = () => log.observe({ type: "draining" });
   context.stop.addEventListener("abort", sayDraining, { once: true });
@@ -49,5 +56,12 @@ export async function follow(
     context.stop.removeEventListener("abort", sayDraining);
     log.close();
   }
-  return EXIT.done;
+  // What calls `sync` goes on when it says 0: everything has to be there then.
+  if (!how.once || caughtUp && !leftOut) return EXIT.done;
+  context.stderr(
+    caughtUp
+      ? "Not everything is in step: an index was left out, see above\n"
+      : "Stopped before it had caught up: the next sync goes on\n",
+  );
+  return EXIT.failed;
 }

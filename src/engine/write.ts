@@ -29,7 +29,10 @@ export async function write(
   let { built, builtAt } = job;
   const policy = { observe: options.observe, limitMs: options.retryLimitMs };
   judge(built.rejections);
-  const writes = job.sinks.map(async (sink) => {
+  const failing = new AbortController();
+  const within = AbortSignal.any([signal, failing.signal]);
+  let failure: { readonly error: unknown } | undefined;
+  const writeTo = async (sink: Sink) => {
     const rejections = await retrying(
       sink.name,
       async () => {
@@ -39,17 +42,21 @@ export async function write(
           judge(built.rejections);
         }
         const documents = documentsFor(sink, built.documents);
-        return documents.length === 0 ? [] : await sink.write(documents, job.mode, signal);
+        return documents.length === 0 ? [] : await sink.write(documents, job.mode, within);
       },
       policy,
-      signal,
+      within,
     );
     judge(rejections);
-  });
-  // No write is left behind anybody's back when another sink's fails.
-  for (const result of await Promise.allSettled(writes)) {
-    if (result.status === "rejected") throw result.reason;
-  }
+  };
+  // One that fails ends the others, which may be waiting for a sink that is away; none is left running.
+  await Promise.all(job.sinks.map((sink) =>
+    writeTo(sink).catch((error) => {
+      failure ??= { error };
+      failing.abort(error);
+    })
+  ));
+  if (failure !== undefined) throw failure.error;
 
   function documentsFor(sink: Sink, documents: readonly Document[]): readonly Document[] {
     const here = new Set(

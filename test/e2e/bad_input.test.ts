@@ -224,7 +224,9 @@ describe("what can't work is refused in plain words, and nothing is changed", ()
       match(strict.stderr, /Cannot serve "things"/);
       ok(!existsSync(join(cwd, "local.db")));
       const lenient = await runBinary(["sync"], { cwd, config });
-      equal(lenient.code, 0, lenient.stderr);
+      // What calls sync mustn't take it for complete.
+      equal(lenient.code, 1, lenient.stderr);
+      match(lenient.stderr, /an index was left out/);
       match(lenient.stderr, /Cannot follow public\.unstamped/);
       await equalsTables(db.sql, sqliteDocuments(join(cwd, "local.db"), "users"));
     }),

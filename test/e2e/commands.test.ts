@@ -68,6 +68,7 @@ describe("the command line", () => {
   });
 
   const bad: readonly (readonly [string, readonly string[], RegExp])[] = [
+    ["a command to come", ["verify"], /"verify": it is not supported yet/],
     ["an unknown command", ["rum"], /"rum": it is not a command\. Did you mean "run"\?/],
     [
       "an unknown flag",
