@@ -113,20 +113,27 @@ describe("polling", () => {
     equal(new Set(p.delivered).size, 50);
   });
 
-  test("a clock that steps back loses no row stamped since", async () => {
-    let stepMs = 0;
-    await using p = await openPoller({
+  /** A poller whose database's clock can be set back. */
+  async function withClock() {
+    const clock = { backMs: 0 };
+    const poller = await openPoller({
       url: db.readerUrl,
       tables: [ITEM],
       after: (statement, rows) =>
         !statement.text.includes("pg_postmaster_start_time")
           ? rows
           : rows.map((row) =>
-            row.map((value, i) => i > 1 || value === null ? value : shifted(value, -stepMs))
+            row.map((value, i) => i > 1 || value === null ? value : shifted(value, -clock.backMs))
           ),
     });
+    return { clock, poller };
+  }
+
+  test("a clock that steps back loses no row stamped since", async () => {
+    const { clock, poller } = await withClock();
+    await using p = poller;
     await p.polls(2);
-    stepMs = 10_000;
+    clock.backMs = 10_000;
     // As a transaction after the step would stamp it.
     await db.sql`INSERT INTO item (id, updated_at) VALUES (200, now() - interval '10 s')`;
     await p.polls(3);
@@ -135,24 +142,29 @@ describe("polling", () => {
   });
 
   test("a clock that stepped back while nothing was polled is noticed at the next poll", async () => {
-    let stepMs = 0;
-    await using p = await openPoller({
-      url: db.readerUrl,
-      tables: [ITEM],
-      after: (statement, rows) =>
-        !statement.text.includes("pg_postmaster_start_time")
-          ? rows
-          : rows.map((row) =>
-            row.map((value, i) => i > 1 || value === null ? value : shifted(value, -stepMs))
-          ),
-    });
+    const { clock, poller } = await withClock();
+    await using p = poller;
     await p.polls(2);
-    stepMs = 10_000;
+    clock.backMs = 10_000;
     // Nothing has committed: this poll ends early, and must not forget the step.
     await p.polls(3);
     await db.sql`INSERT INTO item (id, updated_at) VALUES (201, now() - interval '10 s')`;
     await p.polls(3);
     ok(p.delivered.includes("item:201"));
+  });
+
+  test("a clock that was set back while the tool was away loses no row stamped since", async () => {
+    const first = await openPoller({ url: db.readerUrl, tables: [ITEM] });
+    await first.polls(2);
+    const { cursor } = first.capture.confirmed();
+    await first[Symbol.asyncDispose]();
+    // The stored moment lies an hour ahead of the clock: it was set back by more than that.
+    const stored = JSON.parse(cursor) as { t: string };
+    const ahead = JSON.stringify({ ...stored, t: shifted(stored.t, 3_600_000) });
+    await db.sql`INSERT INTO item (id, updated_at) VALUES (202, now() - interval '2 h')`;
+    await using p = await openPoller({ url: db.readerUrl, tables: [ITEM], cursor: ahead });
+    await p.polls(3);
+    ok(p.delivered.includes("item:202"));
   });
 
   test("a row stamped in the future is followed when its time has come, and drags nothing", async () => {
