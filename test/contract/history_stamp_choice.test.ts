@@ -20,7 +20,7 @@ test(
       `CREATE TABLE item (id bigint PRIMARY KEY, name text,
          a timestamptz NOT NULL DEFAULT now(), b timestamptz NOT NULL DEFAULT now());
        CREATE INDEX ON item (a, id); CREATE INDEX ON item (b, id);
-       INSERT INTO item VALUES (1, 'before');`,
+       INSERT INTO item VALUES (1, 'before', now() - interval '1 h', now() - interval '1 h');`,
     );
     const by = (stamp: string) =>
       appConfig(folder, {

@@ -116,7 +116,15 @@ describe("the Chinook record shop through the compiled binary", { timeout: 180_0
     assert.deepEqual(namedProblems(running.events), unstampedPaths());
     assert.deepEqual(seeded(running.events), ["albums", "artists"]);
     await database.sql`UPDATE album SET title = 'Balls to the wall' WHERE album_id = 2`;
-    await compareAll(["albums", "artists"]);
+    // `wait` can't confirm what isn't served, and says which.
+    const waited = await runBinary(["wait", "--timeout", "10s"], options);
+    assert.equal(waited.code, 1, waited.stderr);
+    assert.match(waited.stderr, /index "customers" can't be served/);
+    const soon = () => Promise.resolve();
+    await eventually(
+      "the change",
+      () => compareAll(["albums", "artists"], "a change", soon).catch(() => undefined),
+    );
     const there = (await physicalIndexes()).map((name) => name.replace(/_[0-9a-f]+_1$/, ""));
     assert.deepEqual(there, ["albums", "artists", "driftless"]);
     assert.equal(await running.stop(), 0, running.stderr().slice(-2_000));
