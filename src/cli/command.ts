@@ -1,5 +1,5 @@
 import type { ArgsDef, CommandDef } from "citty";
-import type { LineWriter } from "../app.ts";
+import type { LineWriter } from "../app/sinks.ts";
 
 /** The process's edge, as commands see it: `main.ts` alone touches the process. */
 export interface Context {

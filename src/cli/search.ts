@@ -1,5 +1,5 @@
 import type { ArgsDef } from "citty";
-import { openSinks } from "../app.ts";
+import { openSinks } from "../app/sinks.ts";
 import { FatalError } from "../core/errors.ts";
 import type { Hit, Searchable, Sink } from "../core/ports.ts";
 import { type Command, EXIT, textFlag } from "./command.ts";

@@ -19,6 +19,8 @@ export interface Checkpoint {
    * index whose seed or fingerprint isn't the one named here counts as unseeded (design 3.8).
    */
   readonly coverage: Readonly<Record<string, Coverage>>;
+  /** When the keys of each index were last compared, by the source's clock: ISO 8601, µs, UTC. */
+  readonly keysCompared?: Readonly<Record<string, string>>;
 }
 
 export interface Coverage {

@@ -15,7 +15,31 @@ export interface Document {
   readonly version: bigint;
   /** The JSON exactly as Postgres rendered it, on one line; null deletes the document. */
   readonly body: string | null;
+  /** What the source says of the key, for comparing keys; absent on a delete. */
+  readonly sync?: SyncMark;
 }
+
+/** Made by the source at the build, stored by the sink beside the document, never looked at on the way. */
+export interface SyncMark {
+  /** 0 to `BUCKETS` − 1, by the hash of the `_id`. */
+  readonly bucket: number;
+  /** 31 bits of that hash: what a bucket's sum is made of. */
+  readonly key: number;
+}
+
+export const BUCKETS = 4096;
+
+/** The bucket that a sink counts a document in which came to it without a mark: put there by hand. */
+export const UNMARKED = -1;
+
+/** Count of documents in a bucket and sum of their `SyncMark.key`: exact below 2^53. */
+export interface KeySum {
+  readonly count: number;
+  readonly sum: number;
+}
+
+/** By bucket; an empty one is absent. */
+export type KeySums = ReadonlyMap<number, KeySum>;
 
 /**
  * Who writes. "live", the owner of the stream, wins a tie of versions (`external_gte`); "fill",

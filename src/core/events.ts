@@ -49,8 +49,25 @@ export type SyncEvent =
     readonly message: string;
   }
   | { readonly type: "recovered"; readonly edge: string; readonly attempts: number }
-  /** Rows that a plain `updated_at > cursor` would have lost. */
-  | { readonly type: "rescued"; readonly table: string; readonly rows: number }
+  /**
+   * Rows that a plain `updated_at > cursor` would have lost, found by the tracking of open
+   * transactions, or by a sweep alone.
+   */
+  | {
+    readonly type: "rescued";
+    readonly table: string;
+    readonly rows: number;
+    readonly by: "tracking" | "sweep";
+  }
+  /** The keys of an index were compared in a sink: what was missing is written, orphans are deleted. */
+  | {
+    readonly type: "swept";
+    readonly index: string;
+    readonly sink: string;
+    readonly missing: number;
+    readonly orphans: number;
+    readonly ms: number;
+  }
   | { readonly type: "warning"; readonly code: string; readonly message: string }
   | { readonly type: "draining" }
   | { readonly type: "stopped"; readonly through: string | undefined };

@@ -1,7 +1,7 @@
 import type { Change, RowKey } from "./change.ts";
 import type { Checkpoint, SeedState } from "./checkpoint.ts";
 import type { Delivery } from "./delivery.ts";
-import type { Document, DocumentId, Rejection, WriteMode } from "./document.ts";
+import type { Document, DocumentId, KeySums, Rejection, WriteMode } from "./document.ts";
 import type { IndexPlan } from "./plan.ts";
 import type { Epoch, PositionKind, SourceIdentity, TableLevel } from "./source.ts";
 
@@ -14,6 +14,11 @@ export interface Anchor {
    * unseeded.
    */
   readonly fresh: boolean;
+  /**
+   * Tables (`tableId`) whose changes since the cursor may not all be delivered: the indexes they are
+   * part of count as unseeded too (design 3.8). With the reason.
+   */
+  readonly gaps: ReadonlyMap<string, string>;
   /** The source's clock: `confirmed().through` past it means that the capture has caught up. */
   readonly now: string;
 }
@@ -56,6 +61,11 @@ export interface ChangeCapture extends AsyncDisposable {
   confirmed(): Confirmed;
   /** Resolves when `confirmed().through` has changed since the last call of this. */
   advanced(signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when what was due at the start beside what `through` says, the sweeps of its tables,
+   * is acknowledged. Needs `live` to run.
+   */
+  settled(signal: AbortSignal): Promise<void>;
 }
 
 /** Built documents of one batch. */
@@ -65,11 +75,28 @@ export interface Built {
   readonly rejections: readonly Rejection[];
 }
 
+/**
+ * Who can say which documents there are, without the documents (design 3.6): the source, and each
+ * sink that remembers.
+ */
+export interface KeyDigest<Id> {
+  /** Of all documents that an index has, or should have. A sink makes visible what was written first. */
+  keySums(index: string, signal: AbortSignal): Promise<KeySums>;
+  /** The ids of the documents in those buckets, each once, in pages of any size. */
+  idsIn(
+    index: string,
+    buckets: readonly number[],
+    signal: AbortSignal,
+  ): AsyncIterable<readonly Id[]>;
+}
+
 /** From changed rows to documents, set-based: statements per batch, never per row. */
-export interface DocumentBuilder extends AsyncDisposable {
+export interface DocumentBuilder extends KeyDigest<DocumentId>, AsyncDisposable {
   readonly plans: readonly IndexPlan[];
   /** The document of one root row, by the index's own key: what a seed reads. */
   identify(index: string, key: RowKey): DocumentId;
+  /** The inverse of `identify`; undefined for an id that doesn't show its key (a digest). */
+  keyOf(index: string, id: string): RowKey | undefined;
   /** The documents that a set of changed rows can alter; each once. */
   resolve(changes: readonly Change[], signal: AbortSignal): Promise<readonly DocumentId[]>;
   /**
@@ -85,6 +112,8 @@ export interface DocumentBuilder extends AsyncDisposable {
 /** Where documents go. Knows nothing of tables. */
 export interface Sink extends AsyncDisposable {
   readonly name: string;
+  /** Absent: it can't be asked what it holds. */
+  readonly keys?: KeyDigest<string>;
   /** One line about what it is connected to and as whom; throws when it can't be reached. */
   connect(signal: AbortSignal): Promise<string>;
   /** The stored progress of filling this plan's index; undefined when it was never begun. Reads only. */

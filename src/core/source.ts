@@ -26,7 +26,15 @@ export interface TableLevel {
   /** `tableId` form. */
   readonly table: string;
   readonly level: "L1" | "L2" | "L3" | "L4" | "L5";
+  /** How its changes are found. */
+  readonly capture: "updated_at" | "changelog" | "outbox" | "wal" | "sweep";
   readonly claim: string;
+  /** Why this way and no better one was picked. */
+  readonly why: string;
+  /** Whether a hard delete of a row of it is seen as it happens. */
+  readonly deletes: boolean;
+  /** When each is found, in a few words: `at once`, `within 15 min`, `not seen`. */
+  readonly found: { readonly changes: string; readonly deletes: string };
   /** The stamp column, where the level uses one. */
   readonly stamp?: string;
   /** SQL that would lift the level or make it cheaper; [] when there is none. */

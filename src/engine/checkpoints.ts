@@ -19,6 +19,7 @@ export function checkpoints(
   { capture, sinks }: Pipeline,
   ground: Ground,
   options: EngineOptions,
+  keysCompared: () => Readonly<Record<string, string>>,
 ): Checkpoints {
   const policy = { observe: options.observe, limitMs: options.retryLimitMs };
   let sequence = ground.sequence;
@@ -36,6 +37,7 @@ export function checkpoints(
           cursor,
           confirmedThrough: through,
           coverage: ground.coverage.get(sink.name) ?? {},
+          keysCompared: keysCompared(),
         };
         const save = () => sink.saveCheckpoint(checkpoint, signal);
         await retrying(sink.name, save, policy, signal);

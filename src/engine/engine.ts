@@ -5,6 +5,7 @@ import { sleep } from "../flow/sleep.ts";
 import { together } from "../flow/together.ts";
 import { type Checkpoints, checkpoints } from "./checkpoints.ts";
 import { committer } from "./commit.ts";
+import { type KeySweep, keySweep, runningClock } from "./key_sweep.ts";
 import type { EngineOptions, Pipeline } from "./pipeline.ts";
 import { type Ground, prepare } from "./prepare.ts";
 import { seedIndex } from "./seed.ts";
@@ -24,7 +25,8 @@ export async function run(
 ): Promise<void> {
   const { observe } = options;
   const ground = await prepare(pipeline, options, signal);
-  const store = checkpoints(pipeline, ground, options);
+  const keys = keysOf(pipeline, ground, options);
+  const store = checkpoints(pipeline, ground, options, () => keys?.compared() ?? {});
   await store.save(signal);
   const { fresh } = ground.anchor;
   observe({ type: "anchored", fresh, through: pipeline.capture.confirmed().through });
@@ -48,6 +50,7 @@ export async function run(
       seedThenWatch,
       (scope) => remember(store, AbortSignal.any([scope, done.signal])),
       (scope) => untilDone(pipeline.watch(AbortSignal.any([scope, done.signal]))),
+      (scope) => compareKeys(AbortSignal.any([scope, done.signal])),
     ], signal);
   } finally {
     stop.removeEventListener("abort", end);
@@ -90,7 +93,16 @@ export async function run(
     }
     filled ||= !options.skipBackfill;
     await untilDone(caughtUp(ground, AbortSignal.any([scope, done.signal])));
-    if (options.once) done.abort();
+    if (!options.once) return;
+    const within = AbortSignal.any([scope, done.signal]);
+    await untilDone(pipeline.capture.settled(within));
+    if (keys !== undefined) await untilDone(keys.once(within));
+    done.abort();
+  }
+
+  /** Beside everything else, unless the run ends by itself. */
+  async function compareKeys(scope: AbortSignal): Promise<void> {
+    if (keys !== undefined && !options.once) await untilDone(keys.follow(scope));
   }
 
   /** Waits until everything committed before the start is acknowledged. */
@@ -118,6 +130,16 @@ export async function run(
       if (!done.signal.aborted || error !== done.signal.reason) throw error;
     }
   }
+}
+
+function keysOf(
+  pipeline: Pipeline,
+  { anchor, epoch, keysCompared: compared }: Ground,
+  options: EngineOptions,
+): KeySweep | undefined {
+  if (options.keys === undefined) return undefined;
+  const clock = runningClock(anchor.now);
+  return keySweep({ pipeline, epoch, engine: options, ...options.keys, compared, clock });
 }
 
 /** 5.4: a checkpoint is saved at most once a second. */

@@ -21,6 +21,8 @@ export interface EngineOptions {
   readonly seed: { readonly parallel: number; readonly chunk: number };
   /** Ends when everything committed before the start is durable and every seed is done. */
   readonly once: boolean;
+  /** How keys are compared (design 3.6); absent: never. */
+  readonly keys?: KeySweepSettings;
   /** Follows only. */
   readonly skipBackfill: boolean;
   /** Takes the source for a new one: anchors anew and fills every index again. */
@@ -28,6 +30,17 @@ export interface EngineOptions {
   /** How long an edge may be away; Infinity: for ever. */
   readonly retryLimitMs: number;
   readonly observe: Observer;
+}
+
+export interface KeySweepSettings {
+  /** From the end of one comparison of an index to the next. */
+  readonly intervalMs: number;
+  /** Share of wall time, over 0 to 1. */
+  readonly dutyCycle: number;
+  /** However many documents have no row any more, they are deleted. */
+  readonly massDeletes: boolean;
+  /** Why nothing may be compared: rows may be hidden from us. */
+  readonly refused?: string;
 }
 
 /** The sinks that an index goes to. */

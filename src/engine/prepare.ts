@@ -4,6 +4,7 @@ import type { IndexPlan } from "../core/plan.ts";
 import type { Anchor, Sink } from "../core/ports.ts";
 import type { Epoch } from "../core/source.ts";
 import type { RowKey } from "../core/change.ts";
+import { tableId } from "../core/table.ts";
 import { type EngineOptions, type Pipeline, routesOf } from "./pipeline.ts";
 
 /** What a run stands on: an anchored capture, indexes with their mappings, and what is to be filled. */
@@ -15,6 +16,8 @@ export interface Ground {
   /** By sink name, then by index. */
   readonly coverage: ReadonlyMap<string, Readonly<Record<string, Coverage>>>;
   readonly seeds: readonly Seed[];
+  /** By index, as stored: when its keys were last compared, in the sink where that is longest ago. */
+  readonly keysCompared: Readonly<Record<string, string>>;
 }
 
 /** An index to be filled, in the sinks that are equally far with it. */
@@ -28,7 +31,8 @@ export interface Seed {
 /**
  * The anchor first, then each mapping, before anything is written. An index is followed on only when
  * its sink says that it was filled (or begun) by the seed that the sink's own checkpoint covers,
- * under the same plan and the same catalog facts; anything else is a gap, and it is filled anew
+ * under the same plan and the same catalog facts, and the capture vouches for all its tables since;
+ * anything else is a gap, and it is filled anew
  * (design 3.8). A crash between `ensure` and the first checkpoint leaves a filling that no
  * checkpoint names: it is begun again.
  */
@@ -59,7 +63,8 @@ export async function prepare(
     for (const sink of routesOf(plan, sinks)) {
       const state = await sink.seedState(plan, signal);
       const covered = stored.get(sink.name)?.coverage[name];
-      const follows = !anchor.fresh && state !== undefined && covered?.seed === state.seed &&
+      const gap = anchor.fresh || plan.tables.some((table) => anchor.gaps.has(tableId(table)));
+      const follows = !gap && state !== undefined && covered?.seed === state.seed &&
         covered.hash === hash && covered.fingerprint === fingerprint;
       const seed = follows ? state.seed : crypto.randomUUID();
       await sink.ensure(plan, follows ? undefined : seed, signal);
@@ -81,7 +86,22 @@ export async function prepare(
     sequence: known.reduce((highest, c) => Math.max(highest, c.sequence), 0),
     coverage,
     seeds: joined(seeds),
+    keysCompared: anchor.fresh ? {} : earliest(known.map((c) => c.keysCompared ?? {})),
   };
+}
+
+/** Only what all of them have. */
+function earliest(
+  all: readonly Readonly<Record<string, string>>[],
+): Readonly<Record<string, string>> {
+  const [first = {}, ...others] = all;
+  return Object.fromEntries(
+    Object.entries(first).flatMap(([index, at]) => {
+      const moments = [at, ...others.map((each) => each[index])];
+      const known = moments.filter((moment) => moment !== undefined).sort();
+      return known.length < moments.length ? [] : [[index, known[0] ?? at]];
+    }),
+  );
 }
 
 function isBehind(a: Checkpoint, b: Checkpoint): boolean {

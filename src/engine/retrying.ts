@@ -56,4 +56,10 @@ export const BACKOFF: { readonly baseMs: number; readonly capMs: number } = {
   capMs: 30_000,
 };
 
-const REOPEN = new Set(["SCHEMA_CHANGED", "EPOCH_CHANGED", "SOURCE_RESTARTED"]);
+const REOPEN = new Set([
+  "SCHEMA_CHANGED",
+  "EPOCH_CHANGED",
+  "SOURCE_RESTARTED",
+  "TABLE_TRUNCATED",
+  "CHANGELOG_TRIMMED",
+]);

@@ -1,5 +1,5 @@
 import postgres from "postgres";
-import { type Cancellable, isCancellable } from "./cancellable.ts";
+import { cancel, type Cancellable } from "./cancellable.ts";
 import { translate } from "./errors.ts";
 import { type Lane, lanePool } from "./lanes.ts";
 
@@ -51,6 +51,8 @@ export interface DatabaseOptions {
   readonly applicationName: string;
   /** 0: none. */
   readonly statementTimeoutMs: number;
+  /** Statements may write: for what acknowledges in the database. Default: read-only. */
+  readonly writes?: boolean;
 }
 
 export interface TlsOptions {
@@ -110,8 +112,11 @@ export function openDatabase(options: DatabaseOptions): Database {
       result.then(settled, settled);
       return result;
     };
+    // Again and again: a request that reaches the server between two statements hits neither.
+    let again: ReturnType<typeof setInterval> | undefined;
     const onAbort = () => {
-      for (const query of pending) if (isCancellable(query)) query.cancel();
+      for (const query of pending) cancel(query);
+      if (pending.size > 0) again ??= setInterval(onAbort, CANCEL_AGAIN_MS);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     try {
@@ -119,7 +124,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       // All are sent before the first has answered: the one connection runs them in this order.
       const results = statements.map(({ text, params }) => {
         if (!pooled) return send(text, params ?? []);
-        const around = [send("BEGIN READ ONLY", [], true)];
+        const around = [send(options.writes ? "BEGIN READ WRITE" : "BEGIN READ ONLY", [], true)];
         around.push(send(settingsStatement(settings), [], true));
         const result = send(text, params ?? []);
         around.push(send("COMMIT", [], true));
@@ -137,6 +142,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       throw translate(error, signal);
     } finally {
       signal.removeEventListener("abort", onAbort);
+      clearInterval(again);
       lanes.give(lane);
     }
   }
@@ -196,6 +202,8 @@ export function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
 }
 
+const CANCEL_AGAIN_MS = 250;
+
 type Result = readonly Row[] & { readonly state?: { readonly pid?: number } };
 
 /** What makes texts, plans and waiting independent of the role's, the database's and the server's defaults. */
@@ -209,7 +217,7 @@ function sessionSettings(options: DatabaseOptions): Record<string, string> {
     lc_monetary: "C",
     search_path: "public",
     row_security: options.rowSecurity === "refuse" ? "off" : "on",
-    default_transaction_read_only: "on",
+    default_transaction_read_only: options.writes ? "off" : "on",
     statement_timeout: String(options.statementTimeoutMs),
     lock_timeout: "5000",
     idle_in_transaction_session_timeout: "60000",

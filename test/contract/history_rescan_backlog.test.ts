@@ -1,6 +1,7 @@
 import { ok } from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { pollPart } from "../support/poll_cursor.ts";
 import { openPoller } from "../support/polling.ts";
 import { createDatabase } from "../support/postgres.ts";
 
@@ -32,9 +33,7 @@ test("rescans don't pile up when each poll sees one transaction end", async () =
     open = next;
     await pause(2);
     await poller.polls();
-    const { rescans } = JSON.parse(poller.capture.confirmed().cursor) as {
-      readonly rescans: Readonly<Record<string, readonly unknown[]>>;
-    };
+    const { rescans } = pollPart(poller.capture.confirmed().cursor);
     backlog.push(Object.values(rescans).flat().length);
   }
   await open.end();

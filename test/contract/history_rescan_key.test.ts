@@ -1,5 +1,6 @@
 import { deepEqual } from "node:assert/strict";
 import { test } from "node:test";
+import { pollPart, withPollPart } from "../support/poll_cursor.ts";
 import { openPoller } from "../support/polling.ts";
 import { createDatabase } from "../support/postgres.ts";
 
@@ -42,12 +43,11 @@ for (const { name, lb, after } of STORED) {
       await poller.polls();
       cursor = poller.capture.confirmed().cursor;
     }
-    const stored = JSON.parse(cursor) as Record<string, unknown>;
-    const rescans = { "public.item": [{ lb, to: stored["t"], xb: "3", after }] };
+    const rescans = { "public.item": [{ lb, to: pollPart(cursor).t, xb: "3", after }] };
     await using poller = await openPoller({
       url: db.readerUrl,
       tables: TABLES,
-      cursor: JSON.stringify({ ...stored, rescans }),
+      cursor: withPollPart(cursor, { rescans }),
     });
     await poller.polls(3);
     deepEqual(poller.delivered.toSorted(), ["item:1,1", "item:1,2", "item:2,1"]);

@@ -5,6 +5,7 @@ import { openDatabase, type Statement } from "../../src/postgres/client.ts";
 import { parseMicros } from "../../src/postgres/poll/micros.ts";
 import { scanStatement } from "../../src/postgres/poll/statements.ts";
 import type { PolledTable } from "../../src/postgres/poll/polled_table.ts";
+import { pollPart, withPollPart } from "../support/poll_cursor.ts";
 import { openPoller } from "../support/polling.ts";
 import { createDatabase, startPostgres, type TestDatabase } from "../support/postgres.ts";
 
@@ -159,8 +160,7 @@ describe("polling", () => {
     const { cursor } = first.capture.confirmed();
     await first[Symbol.asyncDispose]();
     // The stored moment lies an hour ahead of the clock: it was set back by more than that.
-    const stored = JSON.parse(cursor) as { t: string };
-    const ahead = JSON.stringify({ ...stored, t: shifted(stored.t, 3_600_000) });
+    const ahead = withPollPart(cursor, { t: shifted(pollPart(cursor).t, 3_600_000) });
     await db.sql`INSERT INTO item (id, updated_at) VALUES (202, now() - interval '2 h')`;
     await using p = await openPoller({ url: db.readerUrl, tables: [ITEM], cursor: ahead });
     await p.polls(3);
@@ -288,7 +288,7 @@ test("a restarted server ends every open transaction that was listed, and loses 
     await second.polls(2);
     ok(second.delivered.includes("item:3"));
     ok(!second.delivered.includes("item:1"));
-    equal(JSON.parse(second.capture.confirmed().cursor).open.length, 0);
+    equal(pollPart(second.capture.confirmed().cursor).open.length, 0);
     await again.end({ timeout: 1 });
   } finally {
     await server.stop();
@@ -318,7 +318,7 @@ test("a crash that forgets the xids of aborted transactions is the same server s
     await server.restart();
     const again = postgres(server.url, { max: 1, onnotice: () => {} });
     const [row] = await again`SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS sx`;
-    const { sx } = JSON.parse(cursor) as { sx: string };
+    const { sx } = pollPart(cursor);
     ok(BigInt(String(row?.["sx"])) < BigInt(sx), "the crash must have forgotten some");
     await using second = await openPoller({ url: server.url, tables: [ITEM], cursor });
     await again`INSERT INTO item (id) VALUES (2)`;

@@ -1,4 +1,5 @@
 import { ok } from "node:assert/strict";
+import { wishesOf } from "../../src/app/source.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { FatalError, RetryableError } from "../../src/core/errors.ts";
 import type { SyncEvent } from "../../src/core/events.ts";
@@ -7,9 +8,9 @@ import { run } from "../../src/engine/engine.ts";
 import type { EngineOptions, Pipeline } from "../../src/engine/pipeline.ts";
 import { supervise } from "../../src/engine/supervise.ts";
 import { sleep } from "../../src/flow/sleep.ts";
+import { openCapture } from "../../src/postgres/capture.ts";
 import { openDatabase } from "../../src/postgres/client.ts";
 import { openDocumentBuilder } from "../../src/postgres/documents/build.ts";
-import { captureUpdatedAt } from "../../src/postgres/poll/updated_at.ts";
 import { planSource } from "../../src/postgres/source_plan.ts";
 import { PEOPLE_INDEX } from "./people.ts";
 
@@ -159,20 +160,22 @@ async function openTestPipeline(
   });
   const { config, problems } = await loadConfig("test.jsonc", {}, () => Promise.resolve(text));
   ok(config, JSON.stringify(problems));
-  const { rowSecurity, tables, poll } = config.source;
-  const open = (maxConnections: number) =>
+  const { rowSecurity, poll } = config.source;
+  const applicationName = `driftless/${crypto.randomUUID()}`;
+  const open = (maxConnections: number, writes = false) =>
     openDatabase({
       url: setup.url,
       pooler: "none",
       rowSecurity,
       maxConnections,
-      applicationName: `driftless/${crypto.randomUUID()}`,
+      applicationName,
+      ...(writes ? { writes } : {}),
       statementTimeoutMs: 60_000,
     });
   const stack = new AsyncDisposableStack();
   try {
     const readers = stack.use(open(4));
-    const wishes = { indexes: config.indexes, rowSecurity, tables, stamps: poll };
+    const wishes = wishesOf(config);
     const plan = await planSource(readers, wishes, signal);
     for (const problem of plan.problems) options.observe({ type: "problem", problem });
     if (plan.plans.length === 0) {
@@ -182,16 +185,17 @@ async function openTestPipeline(
         JSON.stringify(plan.problems),
       );
     }
-    const capture = captureUpdatedAt({
-      database: stack.use(open(1)),
-      readers,
-      tables: plan.polled,
+    const capture = stack.use(openCapture({
+      plan: plan.capture,
       levels: plan.levels,
-      timing: poll,
-      marginMs: poll.marginMs,
+      readers,
+      open: (connections, { writes }) => open(connections, writes),
+      applicationName,
+      settings: { marginMs: poll.marginMs, lagMs: poll.lagMs, once: options.once },
       pageSize: poll.pageSize,
+      timing: poll,
       observe: options.observe,
-    });
+    }));
     return {
       capture: setup.wrap?.(capture) ?? capture,
       builder: openDocumentBuilder({

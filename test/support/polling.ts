@@ -9,9 +9,10 @@ import {
   type Row,
   type Statement,
 } from "../../src/postgres/client.ts";
-import { chooseStamp, type TableSettings } from "../../src/postgres/poll/stamps.ts";
-import { loadTableFacts } from "../../src/postgres/poll/table_facts.ts";
-import { captureUpdatedAt } from "../../src/postgres/poll/updated_at.ts";
+import { loadCatalog } from "../../src/postgres/catalog.ts";
+import { chooseStamp, type StampSettings } from "../../src/postgres/poll/stamps.ts";
+import { openCapture } from "../../src/postgres/capture.ts";
+import type { Way } from "../../src/postgres/ways.ts";
 
 /** A polling capture over one database, driven a poll at a time, everything acknowledged or nothing. */
 export interface Poller extends AsyncDisposable {
@@ -32,7 +33,7 @@ export interface PollerOptions {
   readonly tables: readonly {
     readonly name: string;
     readonly key: readonly string[];
-    readonly settings?: TableSettings;
+    readonly settings?: StampSettings;
   }[];
   readonly cursor?: string;
   readonly marginMs?: number;
@@ -47,51 +48,70 @@ export interface PollerOptions {
 export async function openPoller(options: PollerOptions): Promise<Poller> {
   const { marginMs = 50, pageSize = 1000 } = options;
   const stop = new AbortController();
+  const applicationName = `driftless/test-${crypto.randomUUID()}`;
   const open = () =>
     openDatabase({
       url: options.url,
       pooler: "none",
       rowSecurity: "refuse",
       maxConnections: 1,
-      applicationName: `driftless/test-${crypto.randomUUID()}`,
+      applicationName,
       statementTimeoutMs: 60_000,
     });
-  const database = hooked(open(), options);
+  const gate = { open: () => {}, ended: () => {}, delivered: () => {}, armed: false };
+  let allowed = 0;
+  const hold = async () => {
+    while (gate.armed && allowed === 0) {
+      await new Promise<void>((resolve) => gate.open = resolve);
+    }
+    if (gate.armed) allowed--;
+  };
   const readers = open();
   const wishes = options.tables.map(({ name, key, settings }) => {
     const table: TableRef = { schema: "public", name };
     return { wish: { table, key, joinColumns: [] }, settings: settings ?? {} };
   });
-  const facts = await loadTableFacts(readers, wishes.map(({ wish }) => wish.table), stop.signal);
+  const { tables } = await loadCatalog(readers, wishes.map(({ wish }) => wish.table), stop.signal);
   const chosen = wishes.map(({ wish, settings }) => {
     const defaults = { marginMs, marginGiven: false };
-    const choice = chooseStamp(wish, facts.get(tableId(wish.table)), settings, defaults);
-    ok(choice.polled, JSON.stringify(choice.problems));
+    const table = tables.get(tableId(wish.table));
+    ok(table, `no table ${wish.table.name}`);
+    const choice = chooseStamp(wish, table, settings, defaults);
+    ok("polled" in choice, JSON.stringify(choice));
     return choice.polled;
   });
   const events: SyncEvent[] = [];
-  const capture = captureUpdatedAt({
-    database,
-    readers,
-    tables: chosen,
+  const ways = new Map(chosen.map((table): [string, [Way]] => {
+    const { stamp } = table;
+    return [table.id, [{
+      kind: "updated_at",
+      stream: "updated_at",
+      signature: JSON.stringify([stamp.name, stamp.type, stamp.zone]),
+      table,
+    }]];
+  }));
+  const capture = openCapture({
+    plan: {
+      ways,
+      swept: [],
+      sweeps: { keysMs: undefined, rowsMs: undefined, dutyCycle: 0.1, massDeletes: false },
+    },
     levels: [],
-    timing: { minIntervalMs: 1, maxIntervalMs: 1 },
-    marginMs,
+    readers,
+    open: () => hooked(open(), options, hold),
+    applicationName,
+    settings: { marginMs, lagMs: 30_000, once: false },
     pageSize,
+    timing: { minIntervalMs: 1, maxIntervalMs: 1 },
     observe: (event) => events.push(event),
   });
   await capture.prepare(options.cursor, true, stop.signal);
 
   const delivered: string[] = [];
   // One poll runs to its end, then the gate holds the next one back at its first statement.
-  let allowed = 0;
+  gate.armed = true;
   let ended = 0;
-  const gate = { open: () => {}, ended: () => {}, delivered: () => {} };
   const state = { acknowledge: true };
-  database.gate = async () => {
-    while (allowed === 0) await new Promise<void>((resolve) => gate.open = resolve);
-    allowed--;
-  };
   const running = (async () => {
     for await (const delivery of capture.live(stop.signal)) {
       delivered.push(`${delivery.value.table.name}:${delivery.value.key.join(",")}`);
@@ -150,21 +170,21 @@ export async function openPoller(options: PollerOptions): Promise<Poller> {
       await running;
       await counting;
       await capture[Symbol.asyncDispose]();
+      await readers[Symbol.asyncDispose]();
     },
   };
 }
 
-interface Gated extends Database {
-  gate: () => Promise<void>;
-}
-
-function hooked(database: Database, { before, after }: PollerOptions): Gated {
-  const gated: Gated = {
+function hooked(
+  database: Database,
+  { before, after }: PollerOptions,
+  hold: () => Promise<void>,
+): Database {
+  const gated: Database = {
     ...database,
-    gate: () => Promise.resolve(),
     async query(statement, signal) {
       // A is the first statement of each poll.
-      if (statement.text.includes("pg_postmaster_start_time")) await gated.gate();
+      if (statement.text.includes("pg_postmaster_start_time")) await hold();
       await before?.(statement);
       const rows = await database.query(statement, signal);
       return after?.(statement, rows) ?? rows;

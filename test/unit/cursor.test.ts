@@ -10,8 +10,6 @@ const micros = fc.bigInt({ min: 0n, max: 4_000_000_000_000_000n });
 const xid = fc.nat({ max: 0xffffffff });
 const low = fc.option(micros, { nil: null });
 const cursor: fc.Arbitrary<PollCursor> = record({
-  source: record({ systemId: fc.string(), timeline: fc.nat(), database: fc.string() }),
-  wal: fc.bigInt({ min: 0n, max: 2n ** 63n }),
   through: micros,
   position: record({
     t: micros,
@@ -30,13 +28,18 @@ const cursor: fc.Arbitrary<PollCursor> = record({
 });
 
 test("a cursor is read back as it was written", () => {
-  fc.assert(fc.property(cursor, (c) => deepEqual(parseCursor(formatCursor(c)), c)));
+  fc.assert(
+    fc.property(
+      cursor,
+      (c) => deepEqual(parseCursor(JSON.parse(JSON.stringify(formatCursor(c)))), c),
+    ),
+  );
 });
 
 test("a cursor that this release can't have written is refused, not guessed at", () => {
-  for (const text of ['{"v":2}', '{"v":1}', "no JSON"]) {
+  for (const stored of [{ v: 2 }, {}, "text", null]) {
     throws(
-      () => parseCursor(text),
+      () => parseCursor(stored),
       (error: unknown) => error instanceof FatalError && error.hint.includes("--rebase"),
     );
   }

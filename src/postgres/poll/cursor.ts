@@ -1,33 +1,23 @@
 import { FatalError } from "../../core/errors.ts";
-import type { SourceIdentity } from "../../core/source.ts";
+import type { Json } from "../../core/json.ts";
 import { formatMicros, type Micros, parseMicros } from "./micros.ts";
 import type { OpenEntry, Position } from "./position.ts";
 import type { Rescan, Rescans } from "./rescans.ts";
 
-/** Everything a restart needs: design 3.3's cursor. */
+/** Everything that polling needs after a restart: design 3.3's cursor. */
 export interface PollCursor {
-  readonly source: SourceIdentity;
   readonly position: Position;
   readonly rescans: Rescans;
-  /**
-   * WAL position that was flushed when A was read: a server never comes back before it. (Its xids may:
-   * a crash forgets those of aborted transactions.)
-   */
-  readonly wal: bigint;
   /** Everything committed before this has been acknowledged; behind `t` while a rescan goes on. */
   readonly through: Micros;
 }
 
-/** The cursor's stored text: JSON, big numbers as strings, times in µs. */
-export function formatCursor(
-  { source, position, rescans, wal, through }: PollCursor,
-): string {
-  return JSON.stringify({
-    v: 1,
-    source: { ...source, postmasterStart: position.pm },
+/** As it is stored: big numbers as strings, times in µs. */
+export function formatCursor({ position, rescans, through }: PollCursor): Json {
+  return {
     t: formatMicros(position.t),
     sx: String(position.sx),
-    wal: String(wal),
+    pm: position.pm,
     through: formatMicros(through),
     open: position.open.map((e) => ({ v: e.v, lb: lowBound(e.lb), xb: String(e.xb) })),
     rescans: mapped(rescans, ({ range, after }): StoredRescan => ({
@@ -36,32 +26,33 @@ export function formatCursor(
       xb: String(range.xb),
       after,
     })),
-  });
+  };
 }
 
 /** The inverse of `formatCursor`; throws FatalError CURSOR_UNREADABLE for what it can't have written. */
-export function parseCursor(text: string): PollCursor {
+export function parseCursor(stored: Json): PollCursor {
   try {
-    return parse(JSON.parse(text) as Stored);
+    return parse(stored as unknown as Stored);
   } catch (cause) {
-    throw new FatalError(
-      "CURSOR_UNREADABLE",
-      "Cannot read the stored cursor: another release wrote it, or it was altered",
-      "Run the release that wrote it; or run once with --rebase: every index is then seeded again.",
-      { cause },
-    );
+    throw unreadable(cause);
   }
 }
 
+export function unreadable(cause: unknown): FatalError {
+  return new FatalError(
+    "CURSOR_UNREADABLE",
+    "Cannot read the stored cursor: another release wrote it, or it was altered",
+    "Run the release that wrote it; or run once with --rebase: every index is then seeded again.",
+    { cause },
+  );
+}
+
 function parse(stored: Stored): PollCursor {
-  if (stored.v !== 1) throw new RangeError(`Cannot read a cursor: version ${stored.v} is unknown`);
-  const { systemId, timeline, database, postmasterStart } = stored.source;
   return {
-    source: { systemId, timeline, database },
     position: {
       t: parseMicros(stored.t),
       sx: BigInt(stored.sx),
-      pm: postmasterStart,
+      pm: stored.pm,
       open: stored.open.map((e): OpenEntry => ({
         v: e.v,
         lb: parseLowBound(e.lb),
@@ -72,28 +63,25 @@ function parse(stored: Stored): PollCursor {
       range: { lb: parseLowBound(lb), to: parseMicros(to), xb: Number(xb) },
       after,
     })),
-    wal: BigInt(stored.wal),
     through: parseMicros(stored.through),
   };
 }
 
 interface Stored {
-  readonly v: number;
-  readonly source: SourceIdentity & { readonly postmasterStart: string };
   readonly t: string;
   readonly sx: string;
-  readonly wal: string;
+  readonly pm: string;
   readonly through: string;
   readonly open: readonly { readonly v: string; readonly lb: string; readonly xb: string }[];
   readonly rescans: Readonly<Record<string, readonly StoredRescan[]>>;
 }
 
-interface StoredRescan {
+type StoredRescan = {
   readonly lb: string;
   readonly to: string;
   readonly xb: string;
   readonly after: readonly string[] | null;
-}
+};
 
 function mapped<A, B>(
   lists: Readonly<Record<string, readonly A[]>>,

@@ -14,7 +14,7 @@ export interface Clock {
   readonly sn: number;
   readonly pm: string;
   readonly inRecovery: boolean;
-  /** WAL flushed so far, in bytes; 0 on a standby. */
+  /** WAL flushed so far, on a standby replayed, in bytes. */
   readonly wal: bigint;
   /** The process's monotonic clock before A was sent and after it returned, ms. */
   readonly sentAt: number;

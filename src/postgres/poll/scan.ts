@@ -13,6 +13,9 @@ export interface Found {
   readonly version: string;
 }
 
+/** What a row's meaning depends on. */
+export type FoundIn = Pick<PolledTable, "table" | "id" | "key" | "joinColumns">;
+
 /** A page of rows, and where the next one begins; `after` undefined: there is none. */
 export interface Page {
   readonly found: readonly Found[];
@@ -118,7 +121,8 @@ function extra(table: PolledTable, baseMarginMs: number): Micros {
   return BigInt(table.marginMs - baseMarginMs) * 1000n;
 }
 
-function foundOf(table: PolledTable, row: Row): Found {
+/** A row of [key…, join columns…, xmin, …]. */
+export function foundOf(table: FoundIn, row: Row): Found {
   const width = table.key.length;
   const key = row.slice(0, width).map((part) => part ?? "");
   const xmin = row[width + table.joinColumns.length];

@@ -1,9 +1,8 @@
 import type { Problem } from "../../core/problem.ts";
-import type { TableLevel } from "../../core/source.ts";
 import { tableId, type TableRef } from "../../core/table.ts";
+import { type CatalogColumn, type CatalogTable, columnOf } from "../catalog.ts";
 import { quote } from "../client.ts";
 import type { PolledTable } from "./polled_table.ts";
-import type { TableFacts } from "./table_facts.ts";
 
 /** A table to be followed, as the documents need it. */
 export interface TableWish {
@@ -12,10 +11,10 @@ export interface TableWish {
   readonly joinColumns: readonly string[];
 }
 
-/** What the config says of a table: `source.tables`. */
-export interface TableSettings {
+/** What the config says of a table's stamp: `source.tables`. */
+export interface StampSettings {
   readonly stamp?: string;
-  /** Whose clock stamps: "application" clocks may be seconds off. */
+  /** Whose clock stamps: "application" clocks may be seconds off. Given at all: somebody does. */
   readonly stamps?: "database" | "application";
   readonly stampTimezone?: string;
 }
@@ -26,64 +25,69 @@ export interface StampDefaults {
   readonly marginGiven: boolean;
 }
 
-export interface StampChoice {
-  /** Absent when the table can't be followed: an error is among the problems. */
-  readonly polled?: PolledTable;
-  readonly level?: TableLevel;
-  readonly problems: readonly Problem[];
+/** Why something can't be: a clause that goes on after a colon, and what would help. */
+export interface Refusal {
+  readonly code: string;
+  readonly state: string;
+  readonly hint: string;
+  /** As single statements, where it is SQL that helps. */
+  readonly sql: readonly string[];
 }
 
-/**
- * Decides how one table is followed by its stamp column, or says why it can't be and what would
- * help. Pure: `facts` is what the catalog says, undefined when there is no such table.
- */
+export type StampChoice =
+  /** The warnings say what the stamp doesn't show, or shows slowly. */
+  | { readonly polled: PolledTable; readonly problems: readonly Problem[] }
+  | { readonly refusal: Refusal };
+
+/** Whether and how one table can be followed by its stamp column. Pure. */
 export function chooseStamp(
   wish: TableWish,
-  facts: TableFacts | undefined,
-  settings: TableSettings,
+  table: CatalogTable,
+  settings: StampSettings,
   defaults: StampDefaults,
 ): StampChoice {
   const id = tableId(wish.table);
-  const path = `source.tables.${id}`;
-  const problems: Problem[] = [];
-  const error = (code: string, message: string, hint: string): StampChoice => {
-    problems.push({ severity: "error", code, path, message, hint });
-    return { problems };
-  };
-  const warn = (code: string, message: string, hint: string) => {
-    problems.push({ severity: "warning", code, path, message, hint });
-  };
-
-  // A table that isn't there is the planner's to name.
-  if (facts === undefined) return { problems };
-  if (facts.kind !== "table" && facts.kind !== "partitioned") {
-    return error(
+  if (table.kind !== "table" && table.kind !== "partitioned") {
+    return refuse(
       "NOT_A_TABLE",
-      `Cannot follow ${id} by a stamp: it is a ${facts.kind}, whose rows carry no xmin`,
-      "Use the tables behind it in the index; views and foreign tables are not supported yet.",
+      `it is a ${KINDS[table.kind]}, whose rows carry no xmin`,
+      "Use the tables behind it in the index.",
     );
   }
-  const stamp = stampOf(facts, settings, wish.key);
-  if ("refusal" in stamp) return error(stamp.code, stamp.refusal, stamp.hint);
-  const { column } = stamp;
-  if (column.type === "timestamp" && settings.stampTimezone === undefined) {
-    return error(
+  // Its rows' xmin is 0: two versions of one couldn't be told apart, and the second would be left out.
+  if (table.foreign) {
+    return refuse(
+      "FOREIGN_PARTITION",
+      "a partition of it lies on another server, whose rows carry no xmin",
+      "Follow it where it is: give driftless the other server as its source.",
+    );
+  }
+  const stamp = stampOf(id, table, settings, wish.key);
+  if ("refusal" in stamp) return stamp;
+  const { column, type } = stamp;
+  if (type === "timestamp" && settings.stampTimezone === undefined) {
+    return refuse(
       "STAMP_TIMEZONE_MISSING",
-      `Cannot follow ${id}: its stamp "${column.name}" is a timestamp without time zone`,
+      `its stamp "${column.name}" is a timestamp without time zone`,
       `Say in which zone it is written: "source": { "tables": { ${JSON.stringify(id)}: ` +
         `{ "stampTimezone": "UTC" } } }.`,
     );
   }
-  const createIndex = indexSql(id, facts, column.name, wish.key);
-  const leading = facts.indexes.filter((columns) => columns[0] === column.name);
+  const createIndex = indexSql(id, table, column.name, wish.key);
+  const leading = table.indexes
+    .filter((index) => index.method === "btree" && index.valid && !index.partial)
+    .map(({ columns }) => columns).filter((columns) => columns[0] === column.name);
   if (leading.length === 0) {
-    return error(
+    return refuse(
       "STAMP_INDEX_MISSING",
-      `Cannot follow ${id}: no index begins with its stamp "${column.name}", so each poll would ` +
-        "read the whole table",
+      `no index begins with its stamp "${column.name}", so each poll would read the whole table`,
       createIndex,
+      [createIndex],
     );
   }
+  const problems: Problem[] = [];
+  const warn = (code: string, message: string, hint: string) =>
+    problems.push({ severity: "warning", code, path: `source.tables.${id}`, message, hint });
   const wanted = [column.name, ...wish.key];
   if (!leading.some((columns) => wanted.every((name, i) => columns[i] === name))) {
     warn(
@@ -96,27 +100,60 @@ export function chooseStamp(
   if (!column.notNull) {
     warn(
       "STAMP_NULLABLE",
-      `The stamp "${column.name}" of ${id} may be NULL: such rows are seen by the seed alone`,
+      `The stamp "${column.name}" of ${id} may be NULL: polls don't see such rows`,
       `ALTER TABLE ${id} ALTER COLUMN ${quote(column.name)} SET NOT NULL;`,
+    );
+  }
+  for (const trigger of table.touches.filter(({ enabled }) => !enabled)) {
+    warn(
+      "STAMP_TRIGGER_DISABLED",
+      `A trigger that may set "${column.name}" is disabled: ${trigger.name} on ${trigger.on}; polls ` +
+        "don't see rows that are updated without it",
+      `ALTER TABLE ${trigger.on} ENABLE TRIGGER ${quote(trigger.name)};`,
+    );
+  }
+  if (table.touches.length === 0 && settings.stamps === undefined) {
+    warn(
+      "STAMP_NOT_TOUCHED",
+      `Nothing in the database sets "${column.name}" of ${id} on UPDATE: polls don't see rows that ` +
+        "the application updates without setting it",
+      `If every UPDATE sets it, say by whose clock: "tables": { ${JSON.stringify(id)}: ` +
+        '{ "stamps": "application" } }, or "database" for now(). Else:\n' +
+        touchSql(id, column.name, type === "timestamp" ? settings.stampTimezone : undefined)
+          .join("\n"),
     );
   }
   const marginMs = settings.stamps === "application" && !defaults.marginGiven
     ? APPLICATION_MARGIN_MS
-    : Math.max(defaults.marginMs, precisionMs(column.precision));
+    : Math.max(defaults.marginMs, precisionMs(column.type.secondDigits ?? 6));
   const polled: PolledTable = {
     table: wish.table,
     id,
-    key: wish.key.map((name) => {
-      const column = facts.columns.get(name);
-      return { name, type: column?.exactType ?? "text", nullable: column?.notNull !== true };
-    }),
+    key: keyOf(wish, table),
     joinColumns: wish.joinColumns,
-    stamp: { name: column.name, type: column.type, zone: settings.stampTimezone ?? "UTC" },
+    stamp: { name: column.name, type, zone: settings.stampTimezone ?? "UTC" },
     marginMs,
-    heap: facts.kind === "table" && !facts.hasChildren,
+    heap: table.kind === "table" && !table.hasChildren,
   };
-  return { polled, level: levelOf(id, column.name, marginMs, facts), problems };
+  return { polled, problems };
 }
+
+/** The key's columns as statements compare them. */
+export function keyOf(wish: TableWish, table: CatalogTable): PolledTable["key"] {
+  return wish.key.map((name) => {
+    const column = columnOf(table, name);
+    const { cast = "text", isArray = false } = column?.type ?? {};
+    return { name, type: isArray ? `${cast}[]` : cast, nullable: column?.notNull !== true };
+  });
+}
+
+const KINDS = {
+  table: "table",
+  partitioned: "partitioned table",
+  view: "view",
+  materialized: "materialized view",
+  foreign: "foreign table",
+};
 
 /** 3.1: a stamp by an application's clock may be seconds early. */
 const APPLICATION_MARGIN_MS = 30_000;
@@ -132,63 +169,67 @@ const STAMP_NAMES = new Set([
   "changedAt",
 ]);
 
-type Stamp =
-  | {
-    readonly column: {
-      readonly name: string;
-      readonly type: "timestamptz" | "timestamp";
-      readonly notNull: boolean;
-      readonly precision: number;
-    };
-  }
-  | { readonly refusal: string; readonly code: string; readonly hint: string };
+type StampType = PolledTable["stamp"]["type"];
+
+function refuse(
+  code: string,
+  state: string,
+  hint: string,
+  sql: readonly string[] = [],
+): { readonly refusal: Refusal } {
+  return { refusal: { code, state, hint, sql } };
+}
 
 function stampOf(
-  facts: TableFacts,
-  settings: TableSettings,
+  id: string,
+  table: CatalogTable,
+  settings: StampSettings,
   key: readonly string[],
-): Stamp {
-  const id = facts.id;
+): { readonly column: CatalogColumn; readonly type: StampType } | { readonly refusal: Refusal } {
   if (settings.stamp !== undefined) {
-    const found = facts.columns.get(settings.stamp);
+    const found = columnOf(table, settings.stamp);
     if (found === undefined) {
-      return {
-        code: "COLUMN_MISSING",
-        refusal: `Cannot follow ${id}: it has no column "${settings.stamp}"`,
-        hint: `Name a timestamp column of it in source.tables.${id}.stamp.`,
-      };
+      return refuse(
+        "COLUMN_MISSING",
+        `it has no column "${settings.stamp}"`,
+        `Name a timestamp column of it in source.tables.${id}.stamp.`,
+      );
     }
-    if (found.stampType === undefined) {
-      return {
-        code: "STAMP_TYPE",
-        refusal: `Cannot follow ${id}: "${settings.stamp}" is ${found.exactType}, no timestamp`,
-        hint: "A stamp is a timestamptz, or a timestamp with stampTimezone.",
-      };
-    }
-    return { column: { name: settings.stamp, type: found.stampType, ...found } };
+    const type = stampType(found);
+    if (type !== undefined) return { column: found, type };
+    return refuse(
+      "STAMP_TYPE",
+      `"${settings.stamp}" is ${found.type.cast}${found.type.isArray ? "[]" : ""}, no timestamp`,
+      "A stamp is a timestamptz, or a timestamp with stampTimezone.",
+    );
   }
-  const candidates = [...facts.columns].filter(([name, column]) =>
-    STAMP_NAMES.has(name) && column.stampType !== undefined
-  );
+  const candidates = table.columns.flatMap((column) => {
+    const type = STAMP_NAMES.has(column.name) ? stampType(column) : undefined;
+    return type === undefined ? [] : [{ column, type }];
+  });
   const [first] = candidates;
   if (first === undefined) {
-    return {
-      code: "STAMP_MISSING",
-      refusal: `Cannot follow ${id}: it has no stamp column (updated_at, modified_at, ` +
-        "last_modified, changed_at)",
-      hint: stampSql(id, facts, key),
-    };
+    const sql = stampSql(id, table, key);
+    return refuse(
+      "STAMP_MISSING",
+      "it has no stamp column (updated_at, modified_at, last_modified, changed_at)",
+      `${sql.join("\n")}\n-- Or name a column that every write sets: "source": { "tables": { ` +
+        `${JSON.stringify(id)}: { "stamp": "…" } } }.`,
+      sql,
+    );
   }
-  if (candidates.length > 1) {
-    const names = candidates.map(([name]) => `"${name}"`).join(" and ");
-    return {
-      code: "STAMP_AMBIGUOUS",
-      refusal: `Cannot choose the stamp of ${id}: ${names} could be it`,
-      hint: `Name the one that every write sets in source.tables.${id}.stamp.`,
-    };
-  }
-  const [name, column] = first;
-  return { column: { name, type: column.stampType ?? "timestamptz", ...column } };
+  if (candidates.length === 1) return first;
+  const names = candidates.map(({ column }) => `"${column.name}"`).join(" and ");
+  return refuse(
+    "STAMP_AMBIGUOUS",
+    `${names} could each be its stamp`,
+    `Name the one that every write sets in source.tables.${id}.stamp.`,
+  );
+}
+
+function stampType({ type }: CatalogColumn): StampType | undefined {
+  if (type.isArray) return undefined;
+  return type.base === "timestamptz" || type.base === "timestamp" ? type.base : undefined;
 }
 
 /** Whole ms. A stamp of low precision is rounded, up to half a unit down; date_trunc takes a whole one. */
@@ -198,49 +239,33 @@ function precisionMs(precision: number): number {
 
 function indexSql(
   id: string,
-  facts: TableFacts,
+  table: CatalogTable,
   stamp: string,
   key: readonly string[],
 ): string {
   // CONCURRENTLY isn't possible on a partitioned parent.
-  const how = facts.kind === "table" ? "CREATE INDEX CONCURRENTLY" : "CREATE INDEX";
+  const how = table.kind === "table" ? "CREATE INDEX CONCURRENTLY" : "CREATE INDEX";
   return `${how} ON ${id} (${[stamp, ...key].map(quote).join(", ")});`;
 }
 
 /** All that a table needs to be followed, as it can be run. */
-function stampSql(id: string, facts: TableFacts, key: readonly string[]): string {
-  return `ALTER TABLE ${id} ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
-CREATE OR REPLACE FUNCTION driftless_touch() RETURNS trigger LANGUAGE plpgsql AS ` +
-    `$$ BEGIN NEW.updated_at := now(); RETURN NEW; END $$;
-CREATE TRIGGER driftless_touch BEFORE UPDATE ON ${id} FOR EACH ROW EXECUTE FUNCTION ` +
-    `driftless_touch();
-${indexSql(id, facts, "updated_at", key)}
--- Or name a column that every write sets: "source": { "tables": { ${
-      JSON.stringify(id)
-    }: { "stamp": "…" } } }.
--- Sweeps and a changelog, for tables that can't have one, are not supported yet.`;
+function stampSql(id: string, table: CatalogTable, key: readonly string[]): readonly string[] {
+  return [
+    `ALTER TABLE ${id} ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();`,
+    ...touchSql(id, "updated_at"),
+    indexSql(id, table, "updated_at", key),
+  ];
 }
 
-function levelOf(id: string, stamp: string, marginMs: number, facts: TableFacts): TableLevel {
-  if (facts.subscribed) {
-    return {
-      table: id,
-      level: "L1",
-      claim:
-        "fed by a logical-replication subscription, whose stamps and transactions are another " +
-        "server's: rows may be missed that commit here later than their stamp",
-      stamp,
-      sql: [],
-    };
-  }
-  return {
-    table: id,
-    level: "L2",
-    claim:
-      "no committed insert or update is missed, however long its transaction, if its stamp is " +
-      `not older than the transaction's beginning less ${marginMs / 1000} s; deletes and key ` +
-      "changes are not seen",
-    stamp,
-    sql: [],
-  };
+/** `zone`: of a stamp without one, whose text would otherwise be in the writer's zone. */
+function touchSql(id: string, stamp: string, zone?: string): readonly string[] {
+  const plain = stamp === "updated_at" && zone === undefined;
+  const name = plain ? "driftless_touch" : quote(`driftless_touch_${stamp}`);
+  const now = zone === undefined ? "now()" : `now() AT TIME ZONE '${zone.replaceAll("'", "''")}'`;
+  return [
+    `CREATE OR REPLACE FUNCTION ${name}() RETURNS trigger LANGUAGE plpgsql AS\n` +
+    `  $$ BEGIN NEW.${plain ? stamp : quote(stamp)} := ${now}; RETURN NEW; END $$;`,
+    `CREATE TRIGGER driftless_touch BEFORE UPDATE ON ${id}\n` +
+    `  FOR EACH ROW EXECUTE FUNCTION ${name}();`,
+  ];
 }

@@ -6,7 +6,7 @@ import type { PolledTable } from "./polled_table.ts";
 
 /**
  * A: clock, transaction start, snapshot text, its xmax and xmin, postmaster start, in recovery?,
- * WAL flushed.
+ * WAL flushed (on a standby: replayed).
  * The transaction's start is read before the statement's snapshot is taken, and
  * clock_timestamp() after it: only the first may be called a barrier without another read.
  */
@@ -16,7 +16,8 @@ export function clockStatement(): Statement {
  pg_snapshot_xmax(s)::text, pg_snapshot_xmin(s)::text, ${
       microsSql("pg_postmaster_start_time()")
     }, pg_is_in_recovery()::text,
- CASE WHEN pg_is_in_recovery() THEN '0' ELSE (pg_current_wal_flush_lsn() - '0/0')::text END
+ (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
+  ELSE pg_current_wal_flush_lsn() END - '0/0')::text
 FROM pg_current_snapshot() s`,
   };
 }

@@ -1,6 +1,7 @@
 /**
- * Capture by `updated_at` with open-transaction tracking (design 3.3, level L2). The order of the
- * statements and the arithmetic between them are position.ts's proof; this file runs them.
+ * Following tables by `updated_at` with open-transaction tracking (design 3.3, level L2), or by a
+ * lag where transactions can't be tracked (L1). The order of the statements and the arithmetic
+ * between them are position.ts's proof; this file runs them.
  *
  * One poll: A; when A's snapshot is the one of the last poll and nobody was open then, nothing has
  * committed since and the poll ends. Else B and the first page of C for every table in one round
@@ -10,49 +11,56 @@
  */
 import type { Delivery } from "../../core/delivery.ts";
 import type { Change } from "../../core/change.ts";
-import { RetryableError } from "../../core/errors.ts";
-import type { Observer } from "../../core/events.ts";
-import type { IndexPlan } from "../../core/plan.ts";
-import type { Anchor, ChangeCapture, Confirmed } from "../../core/ports.ts";
-import type { TableLevel } from "../../core/source.ts";
-import { notice } from "../../flow/notice.ts";
 import { sleep } from "../../flow/sleep.ts";
-import type { Database, Row } from "../client.ts";
-import { compareIdentity, readIdentity } from "../identity.ts";
-import { estimateRows, snapshotKeys } from "../snapshot.ts";
+import type { Row } from "../client.ts";
+import type { ChangeStream, Prepared, StreamContext, StreamStart } from "../stream.ts";
 import { formatCursor, parseCursor, type PollCursor } from "./cursor.ts";
 import { type Clock, listingOf, readClock, stepBack } from "./listing.ts";
 import { earliestAhead } from "./future.ts";
 import { fitting } from "./fitting.ts";
 import { type Deliveries, pollDeliveries } from "./deliveries.ts";
-import { formatMicros, type Micros } from "./micros.ts";
+import type { Micros } from "./micros.ts";
 import type { PolledTable } from "./polled_table.ts";
-import { advance, anchor, lowered, older, sameTransactions } from "./position.ts";
+import {
+  advance,
+  anchor,
+  type Listing,
+  lowered,
+  older,
+  type Position,
+  sameTransactions,
+  type Step,
+} from "./position.ts";
 import { addRanges, begunAnew, isDone, onlyTables, proceeded, type Rescans } from "./rescans.ts";
-import { pollInterval, type PollTiming } from "./interval.ts";
+import { pollInterval } from "./interval.ts";
 import { hotPage, hotRange, hotStatement, rescanPage, rescanStatements } from "./scan.ts";
-import { behindPooler, refuseThePast, standby } from "./refusals.ts";
-import { seenVersions } from "./seen_versions.ts";
+import { standby } from "./refusals.ts";
 import { preparedStatement, runningStatement } from "./statements.ts";
 
 export interface UpdatedAtOptions {
-  /** For polling alone. */
-  readonly database: Database;
-  /** For snapshots; and whatever else reads for this process, so that B leaves it out. */
-  readonly readers: Database;
+  /** None: only the clock is followed. */
   readonly tables: readonly PolledTable[];
-  readonly levels: readonly TableLevel[];
-  readonly timing: PollTiming;
+  /** False, L1: `marginMs` is the lag, all that covers transactions that commit late. */
+  readonly tracking: boolean;
   readonly marginMs: number;
-  readonly pageSize: number;
-  readonly observe: Observer;
+  /** Tests of the proof put broken arithmetic here. */
+  readonly arithmetic?: Arithmetic;
 }
 
-export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
-  const { database, readers, tables, marginMs, pageSize, observe } = options;
-  const seen = seenVersions(SEEN_CAPACITY);
-  const advanced = notice();
-  const interval = pollInterval(options.timing);
+export interface Arithmetic {
+  anchor(seen: Listing): Position;
+  advance(previous: Position, seen: Listing): Step;
+}
+
+export function captureUpdatedAt(options: UpdatedAtOptions, context: StreamContext): ChangeStream {
+  const { tracking, marginMs, arithmetic = { anchor, advance } } = options;
+  // No table's margin is below the position's: C would begin after it.
+  const tables = options.tables.map((table) =>
+    table.marginMs >= marginMs ? table : { ...table, marginMs }
+  );
+  const { seen, pageSize, observe } = context;
+  const database = context.open(1);
+  const interval = pollInterval(context.timing);
   const ids = tables.map((table) => table.id);
   let cursor: PollCursor | undefined;
   /** The last A whose poll was acknowledged, or the anchor's. */
@@ -63,80 +71,47 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
   let seeding = false;
 
   return {
-    levels: options.levels,
     prepare,
-    async *snapshot(plan: IndexPlan, from, signal: AbortSignal) {
-      seeding = true;
-      yield* fitting(snapshotKeys(readers, plan, from, signal));
-    },
-    estimate: (plan, signal) => estimateRows(readers, plan.root, signal),
     live,
-    confirmed(): Confirmed {
-      const now = current();
-      return { cursor: formatCursor(now), through: formatMicros(now.through) };
-    },
-    async advanced(signal: AbortSignal): Promise<void> {
-      await advanced.wait(signal);
-    },
-    async [Symbol.asyncDispose](): Promise<void> {
-      await database[Symbol.asyncDispose]();
-      await readers[Symbol.asyncDispose]();
+    confirmed: () => ({ cursor: formatCursor(current()), through: current().through }),
+    seedBegins: () => {
+      seeding = true;
     },
   };
 
   function current(): PollCursor {
-    if (cursor === undefined) throw new Error("Cannot poll: the capture is not prepared");
+    if (cursor === undefined) throw new Error("Cannot poll: the stream is not prepared");
     return cursor;
   }
 
-  async function prepare(
-    stored: string | undefined,
-    seeds: boolean,
-    signal: AbortSignal,
-  ): Promise<Anchor> {
-    if (!database.pooled && await database.behindPooler(signal)) throw behindPooler();
-    const identity = await readIdentity(database, signal);
+  async function prepare(start: StreamStart, signal: AbortSignal): Promise<Prepared> {
+    // The proof wants A before B, both of this connection's making.
     const clock = await readClock(database, signal);
-    if (clock.inRecovery) throw standby();
-    const found = stored === undefined ? undefined : parseCursor(stored);
-    const fresh = found === undefined || compareIdentity(found.source, identity) === "promoted";
-    if (fresh) {
-      const seenNow = await listing(clock, signal);
+    if (tracking && clock.inRecovery) throw standby();
+    const found = start.stored === undefined ? undefined : parseCursor(start.stored);
+    if (found === undefined) {
       cursor = {
-        source: identity,
-        position: anchor(seenNow),
+        position: arithmetic.anchor(await listing(clock, signal)),
         rescans: {},
-        wal: clock.wal,
         through: clock.clock,
       };
-      seeding = !seeds;
+      seeding = ids.some((id) => !start.seeded.has(id));
     } else {
-      refuseThePast(found, clock);
       const behind = found.position.t - (clock.clock - BigInt(marginMs) * 1000n);
       cursor = behind > 0n ? afterUnseenStep(found, behind) : found;
       seeding = true;
     }
     cursor = { ...cursor, rescans: begunAnew(onlyTables(cursor.rescans, ids)) };
-    seen.clear();
     lastClock = undefined;
-    return {
-      identity,
-      positionKind: "flush",
-      fresh,
-      now: formatMicros(clock.clock),
-    };
+    return { gaps: new Map() };
   }
 
-  async function listing(clock: Clock, signal: AbortSignal) {
-    const [running, prepared] = await database.sequence(
-      [runningStatement(own()), preparedStatement()],
-      signal,
-    );
+  /** B. */
+  async function listing(clock: Clock, signal: AbortSignal): Promise<Listing> {
+    if (!tracking) return listingOf(clock, [], [], marginMs);
+    const statements = [runningStatement(context.own()), preparedStatement()];
+    const [running, prepared] = await database.sequence(statements, signal);
     return listingOf(clock, running ?? [], prepared ?? [], marginMs);
-  }
-
-  function own() {
-    return { pids: readers.ownPids(), applicationName: readers.applicationName };
   }
 
   async function* live(signal: AbortSignal): AsyncGenerator<Delivery<Change>> {
@@ -151,10 +126,11 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
 
   async function* poll(signal: AbortSignal): AsyncGenerator<Delivery<Change>, "idle" | "data"> {
     const clock = await readClock(database, signal);
-    check(clock);
+    context.saw(clock);
+    followSteps(clock);
     const { position, rescans } = current();
     // Nothing has committed since the last poll's A: only who is open may differ, and the time.
-    const unchanged = lastClock?.snapshot === clock.snapshot && isDone(rescans) &&
+    const unchanged = lastClock !== undefined && isSame(lastClock, clock) && isDone(rescans) &&
       !await isDue(clock, signal);
     if (unchanged && position.open.length === 0) return settle(clock);
     let listed = unchanged ? await listing(clock, signal) : undefined;
@@ -163,15 +139,16 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     const ranges = tables.map((table) => hotRange(table, position.t, clock.clock, marginMs));
     const hot = tables.map((table, i) => hotStatement(table, at(ranges, i), null, pageSize));
     let pages: readonly (readonly Row[])[];
-    if (listed !== undefined) {
+    if (listed !== undefined || !tracking) {
+      listed ??= await listing(clock, signal);
       pages = await database.sequence(hot, signal);
     } else {
-      const b = [runningStatement(own()), preparedStatement()];
+      const b = [runningStatement(context.own()), preparedStatement()];
       const [running, prepared, ...rest] = await database.sequence([...b, ...hot], signal);
       listed = listingOf(clock, running ?? [], prepared ?? [], marginMs);
       pages = rest;
     }
-    const moved = advance(position, listed);
+    const moved = arithmetic.advance(position, listed);
     // Whoever ended before a seed read its first row is in what the seed reads.
     const ended = moved.rescans.filter((range) => range.lb !== null || seeding);
     const pending = addRanges(rescans, ids, ended);
@@ -191,16 +168,15 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
     await delivery.acknowledged(signal);
 
     seen.addAll(delivery.versions());
+    if (isDone(left)) seen.polled(ids);
     cursor = {
-      source: current().source,
       position: moved.next,
       rescans: left,
-      wal: clock.wal,
       through: isDone(left) ? clock.clock : current().through,
     };
     lastClock = clock;
     due = undefined;
-    advanced.raise();
+    context.moved();
     return delivery.count() > 0 || !isDone(left) ? "data" : "idle";
   }
 
@@ -208,7 +184,8 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
   function settle(clock: Clock): "idle" {
     lastClock = clock;
     cursor = { ...current(), through: clock.barrier };
-    advanced.raise();
+    seen.polled(ids);
+    context.moved();
     return "idle";
   }
 
@@ -240,28 +217,21 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
         const part = results.slice(read, read += statements.length);
         const page = rescanPage(table, first, part, limits);
         const rescued = yield* delivery.of(page.found);
-        if (rescued > 0) observe({ type: "rescued", table: table.id, rows: rescued });
+        if (rescued > 0) {
+          observe({ type: "rescued", table: table.id, rows: rescued, by: "tracking" });
+        }
         left = proceeded(left, table.id, page.after);
       }
     } while (performance.now() < deadline);
     return left;
   }
 
-  function check(clock: Clock): void {
-    const { position } = current();
-    if (clock.inRecovery) throw standby();
-    refuseThePast(current(), clock);
-    if (lastClock !== undefined && lastClock.pm !== clock.pm) {
-      throw new RetryableError(
-        "SOURCE_RESTARTED",
-        "Cannot go on polling: Postgres was restarted; its identity is looked at again",
-      );
-    }
-    // Before anything may end this poll early: the next one compares with this clock.
+  /** Before anything may end this poll early: the next one compares with this clock. */
+  function followSteps(clock: Clock): void {
     const step = lastClock === undefined ? 0n : stepBack(lastClock, clock);
     if (step === 0n) return;
     steppedBack(step);
-    cursor = { ...current(), position: lowered(position, step) };
+    cursor = { ...current(), position: lowered(current().position, step) };
   }
 
   /**
@@ -287,10 +257,15 @@ export function captureUpdatedAt(options: UpdatedAtOptions): ChangeCapture {
   }
 }
 
-/** Versions remembered, of one poll and in all: some 10 MB. Overflow costs duplicates, never loss. */
+/** Versions remembered, of one poll: some 10 MB. Overflow costs duplicates, never loss. */
 const SEEN_CAPACITY = 50_000;
 /** D must not hold up C for long. */
 const RESCAN_MS_PER_POLL = 100;
+
+/** Whether nothing can have become visible between two As. A standby's snapshot hides who is running. */
+function isSame(before: Clock, after: Clock): boolean {
+  return after.inRecovery ? before.wal === after.wal : before.snapshot === after.snapshot;
+}
 
 function at<T>(list: readonly T[], i: number): T {
   const value = list[i];

@@ -1,0 +1,59 @@
+import type { Config } from "../config/config.ts";
+import { RetryableError } from "../core/errors.ts";
+import { sleep } from "../flow/sleep.ts";
+import { type Database, openDatabase } from "../postgres/client.ts";
+import { planSource, type SourceWishes } from "../postgres/source_plan.ts";
+
+/** Opens the source; nothing connects before the first statement. */
+export function openSource(
+  config: Config,
+  maxConnections: number,
+  how: { readonly applicationName?: string; readonly writes?: boolean } = {},
+): Database {
+  const { url, tls, pooler, rowSecurity } = config.source;
+  return openDatabase({
+    url: url.reveal(),
+    ...(tls === undefined ? {} : { tls }),
+    pooler,
+    rowSecurity,
+    maxConnections,
+    applicationName: how.applicationName ?? uniqueName(),
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    ...(how.writes === true ? { writes: true } : {}),
+  });
+}
+
+/** No other direct connection bears it. */
+export function uniqueName(): string {
+  return `driftless/${crypto.randomUUID()}`;
+}
+
+export function wishesOf({ source, indexes }: Config): SourceWishes {
+  return { ...source, indexes, stamps: source.poll, lagMs: source.poll.lagMs };
+}
+
+/** 3.8: a schema that no longer is what was planned for is planned for anew. */
+export async function watchSchema(
+  config: Config,
+  database: Database,
+  digest: string,
+  signal: AbortSignal,
+): Promise<void> {
+  while (true) {
+    await sleep(SCHEMA_INTERVAL_MS, signal);
+    const plan = await planSource(database, wishesOf(config), signal).catch((error) => {
+      // The stream itself finds out when the source is away.
+      if (error instanceof RetryableError) return undefined;
+      throw error;
+    });
+    if (plan === undefined || plan.digest === digest) continue;
+    throw new RetryableError(
+      "SCHEMA_CHANGED",
+      "Cannot go on with the plans made at the start: the schema has changed since",
+    );
+  }
+}
+
+const SCHEMA_INTERVAL_MS = 60_000;
+/** A guest's statements end. */
+const STATEMENT_TIMEOUT_MS = 60_000;
