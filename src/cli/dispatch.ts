@@ -3,6 +3,7 @@ import { nearest } from "../config/nearest.ts";
 import { FatalError, messageOf, RetryableError } from "../core/errors.ts";
 import { visible } from "../observe/visible.ts";
 import { checkArgs } from "./args.ts";
+import { changelog } from "./changelog.ts";
 import { check } from "./check.ts";
 import { type Command, type Context, EXIT } from "./command.ts";
 import { formatProblems } from "./problems.ts";
@@ -13,7 +14,15 @@ import { sync } from "./sync.ts";
 import { VERSION } from "./version.ts";
 import { wait } from "./wait.ts";
 
-const COMMANDS: Readonly<Record<string, Command>> = { run, sync, wait, check, search, schema };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  run,
+  sync,
+  wait,
+  check,
+  search,
+  changelog,
+  schema,
+};
 
 /** Runs one command line; resolves with the exit code. Never throws. */
 export async function dispatch(argv: readonly string[], context: Context): Promise<number> {
@@ -67,7 +76,6 @@ const LATER: readonly string[] = [
   "reindex",
   "status",
   "dead-letters",
-  "changelog",
   "types",
 ];
 
@@ -109,7 +117,7 @@ function plain(text: string): string {
 function overview(): string {
   const lines = Object.entries(COMMANDS).map(([name, { definition }]) => {
     const meta = definition.meta as { readonly description?: string };
-    return `  ${name.padEnd(8)} ${meta.description ?? ""}\n`;
+    return `  ${name.padEnd(9)} ${meta.description ?? ""}\n`;
   });
   return `driftless ${VERSION}: keeps OpenSearch in step with Postgres
 
