@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { Document, WriteMode } from "../core/document.ts";
+import { withMark } from "./marks.ts";
 
 /** The body of one bulk request and the documents it holds, in the order of the answer's items. */
 export interface BulkChunk {
@@ -46,14 +47,15 @@ export function* bulkChunks(
 }
 
 /**
- * The lines of one document. Its JSON passes through untouched: no number loses a digit, and no
- * time goes into parsing. "live" wins ties of versions, "fill" doesn't (design 5.3).
+ * The lines of one document. Its JSON passes through untouched behind its mark: no number loses a
+ * digit, and no time goes into parsing. "live" wins ties of versions, "fill" doesn't (design 5.3).
  */
 export function encodeDocument(document: Document, physical: string, mode: WriteMode): string {
-  const { id, version, body } = document;
+  const { id, version, body, sync } = document;
   const type = mode === "live" ? "external_gte" : "external";
   const action = `{"_index":${JSON.stringify(physical)},"_id":${
     JSON.stringify(id)
   },"version":${version},"version_type":"${type}"}`;
-  return body === null ? `{"delete":${action}}\n` : `{"index":${action}}\n${body}\n`;
+  if (body === null) return `{"delete":${action}}\n`;
+  return `{"index":${action}}\n${sync === undefined ? body : withMark(body, sync)}\n`;
 }

@@ -1,13 +1,18 @@
 import type { JsonObject } from "../core/json.ts";
 import type { FieldPlan, IndexPlan } from "../core/plan.ts";
-import { mergeJson } from "./merge.ts";
+import { MARK_FIELD, MARK_MAPPING } from "./marks.ts";
+import { isObject, mergeJson } from "./merge.ts";
 
 /**
  * The mapping of a plan's index (design 4.2): strict, so that no document's content decides how a
- * field is searched; `plan.mappings` is merged over what the fields give.
+ * field is searched; `plan.mappings` is merged over what the fields give, and what is ours stays as it is.
  */
 export function mappingOf(plan: IndexPlan): JsonObject {
-  return mergeJson({ dynamic: "strict", properties: propertiesOf(plan.fields) }, plan.mappings);
+  const fields = { dynamic: "strict", properties: propertiesOf(plan.fields) };
+  const merged = mergeJson(fields, plan.mappings);
+  const { properties } = merged;
+  const all = isObject(properties) ? properties : {};
+  return { ...merged, properties: { ...all, [MARK_FIELD]: MARK_MAPPING } };
 }
 
 /** The normalizer of the lower-cased subfields; part of every index's analysis. */

@@ -2,6 +2,7 @@ import { FatalError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Hit } from "../core/ports.ts";
 import type { OpenSearchClient } from "./client.ts";
+import { withoutMark } from "./marks.ts";
 import { rawSources } from "./raw-sources.ts";
 import { at, entriesAt, textAt } from "./reply.ts";
 
@@ -44,7 +45,7 @@ export async function searchIndex(
   const hits = at(answer.body, "hits", "hits");
   if (!Array.isArray(hits)) return [];
   const bodies = rawSources(answer.text);
-  return hits.map((hit, i) => hitOf(hit, bodies[i] ?? "null"));
+  return hits.map((hit, i) => hitOf(hit, withoutMark(bodies[i] ?? "null")));
 }
 
 function anywhere(query: string, fields: string): JsonObject {

@@ -2,6 +2,7 @@ import { FatalError } from "../core/errors.ts";
 import type { Searchable, Sink } from "../core/ports.ts";
 import { openClient, type OpenSearchClient, type OpenSearchOptions } from "./client.ts";
 import { openIndices } from "./indices.ts";
+import { indexKeys } from "./keys.ts";
 import { aliasName } from "./names.ts";
 import { textAt } from "./reply.ts";
 import { searchIndex } from "./search.ts";
@@ -23,6 +24,7 @@ export function openSearchSink(options: OpenSearchOptions): Sink & Searchable {
 
   return {
     name: options.name,
+    keys: indexKeys(client, indices),
     connect: (signal) => connect(client, signal),
     seedState: indices.seedState,
     inspect: indices.inspect,

@@ -30,16 +30,18 @@ export function storeDocument(
   mode: WriteMode,
   wordsOf: WordsOf,
 ): Rejection | undefined {
-  const { index, id, version, body } = document;
+  const { index, id, version, body, sync } = document;
   const documents = documentsTable(generation.number);
   const newer = mode === "live" ? ">=" : ">";
-  const sql = `INSERT INTO ${documents} (id, version, body) VALUES (?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body
+  const sql = `INSERT INTO ${documents} (id, version, body, bucket, key_hash)
+    VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body,
+      bucket = excluded.bucket, key_hash = excluded.key_hash
     WHERE excluded.version ${newer} ${documents}.version
     RETURNING seq`;
   let row;
   try {
-    row = database.get(sql, id, version, body);
+    row = database.get(sql, id, version, body, sync?.bucket ?? null, sync?.key ?? null);
   } catch (error) {
     const cause = (error as Error).cause;
     if (!isConstraint(cause)) throw error;

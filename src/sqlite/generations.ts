@@ -47,8 +47,15 @@ export function createGeneration(database: Database, plan: IndexPlan, seed: stri
       seq INTEGER PRIMARY KEY,
       id TEXT NOT NULL UNIQUE,
       version INTEGER NOT NULL,
-      body TEXT CHECK (body IS NULL OR json_valid(body))
+      body TEXT CHECK (body IS NULL OR json_valid(body)),
+      bucket INTEGER,
+      key_hash INTEGER
     )`,
+  );
+  // Keys are compared by it alone, without a look at the documents.
+  database.execute(
+    `CREATE INDEX _keys_${number} ON ${documentsTable(number)} (bucket, seq, key_hash)
+      WHERE body IS NOT NULL`,
   );
   database.execute(
     `CREATE VIRTUAL TABLE ${searchTable(number)} USING fts5(

@@ -21,6 +21,7 @@ import {
   saveProgress,
   serveGeneration,
 } from "./generations.ts";
+import { fileKeys } from "./keys.ts";
 import { searchableText } from "./searchable_text.ts";
 
 export interface SqliteSinkOptions {
@@ -71,6 +72,11 @@ export function sqliteSink({ name, path }: SqliteSinkOptions): Sink & Searchable
 
   return {
     name,
+
+    keys: fileKeys(async (index, signal) => {
+      const database = await opened(signal);
+      return { database, number: chosen(database, index).number };
+    }),
 
     async connect(signal) {
       signal.throwIfAborted();

@@ -29,6 +29,7 @@ exerciseSink("scripted fake", fakeSubject, {
   generations: true,
   remembers: true,
   searches: false,
+  keys: true,
 });
 
 describe("the scripted sink's scripts", () => {

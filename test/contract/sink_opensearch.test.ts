@@ -9,6 +9,7 @@ exerciseSink("opensearch", openSearchSubject, {
   generations: true,
   remembers: true,
   searches: true,
+  keys: true,
   poison: `{"title":"t","views":"poison"}`,
 });
 

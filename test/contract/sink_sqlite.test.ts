@@ -11,6 +11,7 @@ exerciseSink("sqlite", sqliteSubject, {
   generations: true,
   remembers: true,
   searches: true,
+  keys: true,
   poison: `{"title": poison}`,
 });
 

@@ -54,6 +54,34 @@ describe("the sqlite file", () => {
   );
 
   test(
+    "filled by an earlier release serves what it holds until it is filled anew",
+    onPath(async (path) => {
+      {
+        await using sink = sinkOn(path);
+        await sink.ensure(PLAN, "s1", never);
+        await write(sink, [sampleDocument("things", "1", V, "old")], "fill");
+        await sink.markSeeded("things", never);
+        using file = new DatabaseSync(path);
+        file.exec(`DROP INDEX _keys_1; ALTER TABLE _documents_1 DROP COLUMN bucket;
+          ALTER TABLE _documents_1 DROP COLUMN key_hash`);
+      }
+      // Documents without marks have another hash: FORMAT in postgres/documents/plan.ts.
+      const plan = samplePlan("things", "ffff0000");
+      await using sink = sinkOn(path);
+      assert.equal(await sink.seedState(plan, never), undefined);
+      await sink.ensure(plan, "s2", never);
+      const document = { ...sampleDocument("things", "1", V, "new"), sync: { bucket: 1, key: 2 } };
+      await write(sink, [document]);
+      assert.equal((await sink.search("things", "old", 10, never)).length, 1);
+      await sink.markSeeded("things", never);
+      assert.equal((await sink.search("things", "new", 10, never)).length, 1);
+      assert.deepEqual([...await sink.keys?.keySums("things", never) ?? []], [
+        [1, { count: 1, sum: 2 }],
+      ]);
+    }),
+  );
+
+  test(
     "that is something else is refused and left as it was",
     onPath(async (path) => {
       const foreign = () => new DatabaseSync(path);

@@ -16,6 +16,7 @@ exerciseSink("stdout", stdoutSubject, {
   generations: false,
   remembers: true,
   searches: false,
+  keys: false,
 });
 
 /** A file stands for the stream's reader: it keeps the last line of each document. */

@@ -31,6 +31,8 @@ export interface SinkAbilities {
   /** Seeds and checkpoints survive a restart. */
   readonly remembers: boolean;
   readonly searches: boolean;
+  /** Says which documents it has. */
+  readonly keys: boolean;
   /** A body that its mapping must reject; absent: it rejects nothing. Quotes the word "poison". */
   readonly poison?: string;
 }

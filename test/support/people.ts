@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import type postgres from "postgres";
 import { eventually } from "./eventually.ts";
+import { withoutMark } from "./without_mark.ts";
 
 /** People and their orders: the smallest source whose documents need a join and a figure. */
 export const PEOPLE_DDL = `
@@ -128,7 +129,7 @@ export async function* openSearchDocuments(
   let page = await ask(`${url}/${index}/_search?scroll=1m`, { size: 5000, sort: ["_doc"] });
   while (page.hits.hits.length > 0) {
     for (const { _id, _source } of page.hits.hits) {
-      yield { id: _id, body: JSON.stringify(_source) };
+      yield { id: _id, body: withoutMark(JSON.stringify(_source)) };
     }
     page = await ask(`${url}/_search/scroll`, { scroll: "1m", scroll_id: page._scroll_id });
   }

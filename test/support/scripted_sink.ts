@@ -1,12 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Checkpoint, SeedState } from "../../src/core/checkpoint.ts";
-import type { Document, Rejection, WriteMode } from "../../src/core/document.ts";
+import {
+  type Document,
+  type KeySum,
+  type Rejection,
+  type SyncMark,
+  UNMARKED,
+  type WriteMode,
+} from "../../src/core/document.ts";
 import { FatalError } from "../../src/core/errors.ts";
 import type { IndexPlan } from "../../src/core/plan.ts";
 import type { Sink } from "../../src/core/ports.ts";
 
 /** A method of the port that a script can act on. */
-export type SinkMethod = Exclude<keyof Sink, "name" | symbol>;
+export type SinkMethod = Exclude<keyof Sink, "name" | "keys" | symbol> | "keySums" | "idsIn";
 
 /** What happens to one call. A script's steps are used up one a call, in order, per method. */
 export type ScriptStep =
@@ -55,6 +62,7 @@ export interface StoredDocument {
   readonly version: bigint;
   /** null: deleted; the version stays, so that a late write loses. */
   readonly body: string | null;
+  readonly sync?: SyncMark;
 }
 
 interface Filling {
@@ -167,6 +175,33 @@ export function scriptedSink(
     },
     unscript: () => steps.clear(),
 
+    keys: {
+      keySums: (index, signal) =>
+        perform({ method: "keySums", index }, signal, () => {
+          const sums = new Map<number, KeySum>();
+          for (const { body, sync } of writable(index).documents.values()) {
+            if (body === null) continue;
+            const { count, sum } = sums.get(sync?.bucket ?? UNMARKED) ?? { count: 0, sum: 0 };
+            const more = { count: count + 1, sum: sum + (sync?.key ?? 0) };
+            sums.set(sync?.bucket ?? UNMARKED, more);
+          }
+          return sums;
+        }),
+      async *idsIn(index, buckets, signal) {
+        const ids = await perform(
+          { method: "idsIn", index },
+          signal,
+          () =>
+            [...writable(index).documents]
+              .filter(([, { body, sync }]) =>
+                body !== null && buckets.includes(sync?.bucket ?? UNMARKED)
+              )
+              .map(([id]) => id),
+        );
+        for (let at = 0; at < ids.length; at += 1_000) yield ids.slice(at, at + 1_000);
+      },
+    },
+
     connect: (signal) => perform({ method: "connect" }, signal, () => `scripted sink ${name}`),
 
     seedState: (plan, signal) =>
@@ -245,10 +280,10 @@ export function scriptedSink(
 
 function store(
   documents: Map<string, StoredDocument>,
-  { id, version, body }: Document,
+  { id, version, body, sync }: Document,
   mode: WriteMode,
 ): void {
   const known = documents.get(id)?.version;
   const wins = known === undefined || (mode === "live" ? version >= known : version > known);
-  if (wins) documents.set(id, { version, body });
+  if (wins) documents.set(id, { version, body, ...(sync === undefined ? {} : { sync }) });
 }

@@ -5,6 +5,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import type postgres from "postgres";
+import { withoutMark } from "./without_mark.ts";
 
 /** By id: the document's JSON with sorted keys, numbers as they were written. */
 export type Documents = ReadonlyMap<string, string>;
@@ -107,7 +108,8 @@ function hitsOf(page: string): readonly (readonly [string, string])[] {
   return starts.map((start, at) => {
     // Behind a document: `},` and the next hit, or `}]}}`.
     const end = (starts[at + 1]?.index ?? page.length - 2) - 2;
-    return [JSON.parse(start[1] ?? "") as string, page.slice(start.index + start[0].length, end)];
+    const document = page.slice(start.index + start[0].length, end);
+    return [JSON.parse(start[1] ?? "") as string, withoutMark(document)];
   });
 }
 

@@ -53,6 +53,7 @@ describe("the mapping of a plan", () => {
         name: { type: "text", fields: { keyword: { type: "keyword", ignore_above: 256 } } },
         orders: { type: "nested", properties: { total: { type: "double" } } },
         company: { properties: { id: { type: "long" } } },
+        ...MARK,
       },
     });
   });
@@ -89,7 +90,11 @@ describe("the mapping of a plan", () => {
     const mapping = mappingOf(plan([{ kind: "scalar", name: "name", type: "text" }], {
       mappings: {
         dynamic: false,
-        properties: { name: { analyzer: "english" }, more: { type: "long" } },
+        properties: {
+          name: { analyzer: "english" },
+          more: { type: "long" },
+          _sync: { enabled: false },
+        },
       },
     }));
     assert.deepEqual(mapping, {
@@ -101,10 +106,16 @@ describe("the mapping of a plan", () => {
           fields: { keyword: { type: "keyword", ignore_above: 256 } },
         },
         more: { type: "long" },
+        ...MARK,
       },
     });
   });
 });
+
+/** Not found by searches of all fields for a small number; summed, never searched. */
+const MARK = {
+  _sync: { properties: { b: { type: "keyword" }, k: { type: "integer", index: false } } },
+};
 
 describe("the settings of an index", () => {
   test("hold back refreshes and replicas while it is filled, and give them back", () => {

@@ -5,10 +5,14 @@ import type { Epoch } from "../../core/source.ts";
 import type { Catalog } from "../catalog.ts";
 import { sleep } from "../../flow/sleep.ts";
 import { arrayLiteral, type Database, type Row, type Statement } from "../client.ts";
-import { blamesRow, blamesSchema } from "../errors.ts";
-import { documentId } from "./identify.ts";
+import { blamesRow, TIMED_OUT } from "../errors.ts";
+import { fitting } from "./fitting.ts";
+import { documentId, documentKey } from "./identify.ts";
+import { sourceKeys } from "./keys.ts";
+import { cannotBeKey } from "./key_text.ts";
 import type { PlannedIndex } from "./plan.ts";
 import { ADVANCE, flushedStatement, INSERTED, positionStatement, versionOf } from "./position.ts";
+import { markOf } from "./render_keys.ts";
 import { add, createResolver } from "./resolve.ts";
 
 export interface DocumentBuilderOptions {
@@ -19,6 +23,8 @@ export interface DocumentBuilderOptions {
   readonly catalog: Catalog;
   /** A longer document is set aside, without being sent to us. */
   readonly maxDocumentBytes: number;
+  /** Share of wall time that listing keys may take, over 0 to 1; absent: 1. */
+  readonly dutyCycle?: number;
 }
 
 /**
@@ -59,6 +65,11 @@ export function openDocumentBuilder(options: DocumentBuilderOptions): DocumentBu
       const [only, ...others] = ids;
       if (only !== undefined && others.length === 0) {
         if (error.code === TIMED_OUT) throw error;
+        if (await cannotBeKey(database, plan, only.key, signal)) {
+          // No row of such a key can be there: what lies under its id is deleted like any other.
+          const { version } = await versioned([], epoch, signal);
+          return { documents: [deletion(only, version)], rejections: [] };
+        }
         return { documents: [], rejections: [rejection(only, error.code, messageOf(error.cause))] };
       }
       const half = Math.ceil(ids.length / 2);
@@ -69,8 +80,10 @@ export function openDocumentBuilder(options: DocumentBuilderOptions): DocumentBu
   }
 
   return {
+    ...sourceKeys({ database, plans, dutyCycle: options.dutyCycle ?? 1 }),
     plans,
     identify: (index, key) => ({ index, id: documentId(key), key }),
+    keyOf: (index, id) => documentKey(id, byName.get(index)?.key.length ?? 1),
     async resolve(changes, signal) {
       const { known, queries } = resolveChanges(changes);
       const ids = new Map<string, DocumentId>();
@@ -169,16 +182,21 @@ function read(
   version: bigint,
   maxDocumentBytes: number,
 ): Built {
-  const bodies = new Map<string, string | null>();
-  for (const row of rows) bodies.set(row.slice(0, key.length).join("\0"), row[key.length] ?? null);
+  const found = new Map<string, Row>();
+  for (const row of rows) found.set(row.slice(0, key.length).join("\0"), row);
   const documents: Document[] = [];
   const rejections: Rejection[] = [];
   for (const each of ids) {
-    const body = bodies.get(each.key.join("\0"));
-    if (body === null) {
+    const row = found.get(each.key.join("\0"));
+    const body = row?.[key.length];
+    if (row === undefined) documents.push(deletion(each, version));
+    else if (body === null || body === undefined) {
       const reason = `The document is longer than maxDocumentBytes, ${maxDocumentBytes}`;
       rejections.push(rejection(each, "too_large", reason));
-    } else documents.push({ index, id: each.id, version, body: body ?? null });
+    } else {
+      const sync = markOf(row[key.length + 1] ?? "");
+      documents.push({ index, id: each.id, version, body, sync });
+    }
   }
   return { documents, rejections };
 }
@@ -189,8 +207,9 @@ function isDivisible(error: unknown): error is FatalError | RetryableError {
     error instanceof RetryableError && error.code === TIMED_OUT;
 }
 
-/** query_canceled: by statement_timeout, for an abort throws its own reason. */
-const TIMED_OUT = "57014";
+function deletion({ index, id }: DocumentId, version: bigint): Document {
+  return { index, id, version, body: null };
+}
 
 function rejection({ index, id }: DocumentId, type: string, reason: string): Rejection {
   return { index, id, type, reason };
@@ -203,17 +222,4 @@ function merge(parts: readonly Built[]): Built {
     documents: parts.flatMap(({ documents }) => documents),
     rejections: parts.flatMap(({ rejections }) => rejections),
   };
-}
-
-async function fitting<T>(result: Promise<T>): Promise<T> {
-  try {
-    return await result;
-  } catch (error) {
-    if (!(error instanceof FatalError) || !blamesSchema(error.code)) throw error;
-    throw new RetryableError(
-      "SCHEMA_CHANGED",
-      `Cannot read documents as planned: the tables have changed (${error.code})`,
-      { cause: error },
-    );
-  }
 }

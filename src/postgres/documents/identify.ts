@@ -19,6 +19,19 @@ export function documentId(key: RowKey): string {
   return `sha256:${createHash("sha256").update(text, "utf8").digest("hex")}`;
 }
 
+/**
+ * The key of an id, of `columns` columns; undefined for a digest, which doesn't show it. An id that
+ * no key gives comes back as a key that no row has, short of its last columns.
+ */
+export function documentKey(id: string, columns: number): RowKey | undefined {
+  if (HASHED.test(id)) return undefined;
+  if (columns === 1) return [id === "%" ? "" : /^%(?:25)+$/.test(id) ? id.slice(0, -2) : id];
+  const key = id.split(",").map((part) =>
+    part.replace(/%(?:25|2C)/g, (sign) => sign === "%25" ? "%" : ",")
+  );
+  return key.length === columns && documentId(key) === id ? key : [id];
+}
+
 function single(text: string): string {
   if (text === "") return "%";
   return /^%(?:25)*$/.test(text) ? `${text}25` : text;

@@ -86,8 +86,11 @@ function hashOf(
   fields: readonly FieldPlan[],
 ): string {
   const { name: _, sinks: _sinks, onRejected: _policy, ...documents } = description;
-  return digest({ ...documents, key, mapped: fields }, 8);
+  return digest({ ...documents, key, mapped: fields, format: FORMAT }, 8);
 }
+
+/** Rises with what every document carries beside its fields: 2 brought `SyncMark`. */
+const FORMAT = 2;
 
 function fieldPlans(fields: readonly BoundField[]): readonly FieldPlan[] {
   return fields.map((field): FieldPlan => {

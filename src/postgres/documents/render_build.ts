@@ -1,7 +1,7 @@
 import { quote } from "../client.ts";
 import { createBinder } from "./binder.ts";
 import type { BoundIndex } from "./bound.ts";
-import { renderFilters } from "./render_filter.ts";
+import { renderMark, renderPresence } from "./render_keys.ts";
 import { renderRow } from "./render_row.ts";
 
 /** The one statement that builds an index's documents. */
@@ -9,7 +9,7 @@ export interface BuildStatement {
   /**
    * Parameters: first the keys, `keyCount` array literals with one column each; then `values`; last
    * the limit in bytes. Rows: the key columns as Postgres prints them, then the document's text, or
-   * null where it exceeds the limit. No row for a key: no document.
+   * null where it exceeds the limit, then its mark (render_keys.ts). No row for a key: no document.
    */
   readonly text: string;
   readonly keyCount: number;
@@ -17,7 +17,7 @@ export interface BuildStatement {
 }
 
 export function renderBuild(index: BoundIndex): BuildStatement {
-  const { root, key, softDelete } = index;
+  const { root, key } = index;
   const binder = createBinder(key.length);
   const { joins, json } = renderRow(root.fields, "t0", binder);
   const table = `${quote(root.table.ref.schema)}.${quote(root.table.ref.name)} AS t0`;
@@ -33,20 +33,13 @@ export function renderBuild(index: BoundIndex): BuildStatement {
     from = `unnest(${arrays.join(", ")}) AS k(${names.join(", ")}) JOIN ${table} ON ` +
       matches.join(" AND ");
   }
-  if (root.where.length > 0) conditions.push(renderFilters(root.where, "t0", binder));
-  if (softDelete?.kind === "column") {
-    const column = `t0.${quote(softDelete.column.name)}`;
-    const { base, isArray } = softDelete.column.type;
-    conditions.push(base === "bool" && !isArray ? `${column} IS NOT TRUE` : `${column} IS NULL`);
-  } else if (softDelete?.kind === "when") {
-    conditions.push(`(${renderFilters(softDelete.filters, "t0", binder)}) IS NOT TRUE`);
-  }
+  conditions.push(...renderPresence(index, "t0", binder));
   const keys = key.map(({ name }, at) => `t0.${quote(name)} AS k${at}`).join(", ");
   const limit = `$${key.length + binder.values.length + 1}::int`;
   // OFFSET 0 keeps the document from being rendered once more for its length.
   const text = `SELECT ${key.map((_, at) => `q.k${at}`).join(", ")}, ` +
-    `CASE WHEN octet_length(q.d) <= ${limit} THEN q.d END FROM (\n` +
-    `SELECT ${keys}, ${json}::text AS d FROM ${from}\n${joins}\n` +
+    `CASE WHEN octet_length(q.d) <= ${limit} THEN q.d END, q.m FROM (\n` +
+    `SELECT ${keys}, ${json}::text AS d, ${renderMark(key, "t0")} AS m FROM ${from}\n${joins}\n` +
     `${conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}\n` : ""}OFFSET 0) AS q`;
   return { text, keyCount: key.length, values: binder.values };
 }

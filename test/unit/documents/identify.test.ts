@@ -1,8 +1,8 @@
-import { equal } from "node:assert/strict";
+import { deepEqual, equal, notEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import fc from "fast-check";
-import { documentId } from "../../../src/postgres/documents/identify.ts";
+import { documentId, documentKey } from "../../../src/postgres/documents/identify.ts";
 
 test("an id is the key's text; parts of a composite key are joined and escaped", () => {
   equal(documentId(["42"]), "42");
@@ -31,8 +31,18 @@ test("two keys never share an id, however much they look like ids", () => {
         const same = a.every((text, at) => text === b[at]);
         equal(documentId(a) === documentId(b), same);
         equal(Buffer.byteLength(documentId(a)) <= 512 && documentId(a) !== "", true);
+        const id = documentId(a);
+        deepEqual(documentKey(id, width), /^sha256:[0-9a-f]{64}$/.test(id) ? undefined : a);
       }),
       { numRuns: 2000 },
     );
   }
+});
+
+test("an id that no key gives leads to no key's document", () => {
+  for (const [id, columns] of [["abc", 2], ["1,2,3", 2], ["1,2%zz", 2], ["1,%", 2]] as const) {
+    const key = documentKey(id, columns);
+    equal(key?.length, 1, id);
+  }
+  notEqual(documentId(documentKey("042", 1) ?? []), "42");
 });
