@@ -1,10 +1,12 @@
 import type { ArgsDef } from "citty";
 import { inspect, type Inspection } from "../app.ts";
 import { loadConfig } from "../config/load.ts";
+import type { SweepsConfig } from "../config/config.ts";
 import type { Problem } from "../core/problem.ts";
 import type { TableLevel } from "../core/source.ts";
 import { visible } from "../observe/visible.ts";
 import { booleanFlag, type Command, EXIT, textFlag } from "./command.ts";
+import { levelLines, sweepLines } from "./level_text.ts";
 import { countProblems, formatProblems } from "./problems.ts";
 import { COMMON_ARGS } from "./settings.ts";
 
@@ -35,10 +37,18 @@ export const check: Command = {
     const path = textFlag(flags, "config") ?? "driftless.jsonc";
     const loaded = await loadConfig(path, context.env);
     const found = loaded.config === undefined || booleanFlag(flags, "offline")
-      ? { problems: [], tables: [], indexes: [], connections: [] }
+      ? { problems: [], tables: [], notes: [], indexes: [], connections: [] }
       : await inspect(loaded.config, AbortSignal.any([context.stop, context.signal]));
     const problems = [...loaded.problems, ...found.problems.map((each) => loaded.locate(each))];
-    const report: Report = { ...found, problems, sql: sqlOf(problems, found.tables) };
+    const report: Report = {
+      ...found,
+      ...(loaded.config === undefined ? {} : {
+        sweeps: loaded.config.source.sweeps,
+        maxIntervalMs: loaded.config.source.poll.maxIntervalMs,
+      }),
+      problems,
+      sql: sqlOf(problems, found.tables),
+    };
     const against = report.problems.filter(({ severity }) =>
       severity === "error" || booleanFlag(flags, "strict")
     );
@@ -55,27 +65,37 @@ export const check: Command = {
 
 /** What `--format json` prints, beside `ok`. */
 interface Report extends Inspection {
-  /** Statements that would make it work, faster or more honest. */
+  readonly sweeps?: SweepsConfig;
+  readonly maxIntervalMs?: number;
+  /** Statements that would make it work, faster or more honest; commands as comments. */
   readonly sql: readonly string[];
 }
 
+/** Each once, however many tables it would help; commands last. */
 function sqlOf(problems: readonly Problem[], levels: readonly TableLevel[]): readonly string[] {
-  const hints = problems.flatMap(({ hint }) => hint === undefined ? [] : [hint]);
-  const statements = hints.filter((hint) => /^(CREATE|ALTER|GRANT) /.test(hint));
-  return [...new Set([...statements, ...levels.flatMap(({ sql }) => sql)])];
+  const hints = problems.flatMap(({ hint }) => hint !== undefined && isSql(hint) ? [hint] : []);
+  const statements = hints.flatMap((hint) => hint.split(/(?<=;)\n(?=CREATE|ALTER|GRANT|--)/))
+    .filter(isSql).map((each) => each.endsWith(";") ? each : `${each};`);
+  const all = [...new Set([...statements, ...levels.flatMap(({ sql }) => sql)])];
+  return [...all.filter(isSql), ...all.filter((each) => !isSql(each))];
+}
+
+function isSql(hint: string): boolean {
+  return /^(CREATE|ALTER|GRANT) /.test(hint);
 }
 
 function textOf(report: Report, path: string, ok: boolean): string {
+  const { tables, sweeps, notes } = report;
+  const problems = report.problems.map((problem) =>
+    problem.hint !== undefined && isSql(problem.hint)
+      ? { ...problem, hint: `See "${SQL}" above.` }
+      : problem
+  );
   const sections = [
     section("connections", report.connections.map(({ to, detail }) => `${to}: ${detail}`)),
-    section(
-      "tables",
-      report.tables.map(({ table, level, stamp, claim }, i) => {
-        const by = stamp === undefined ? "" : ` by "${stamp}"`;
-        const same = report.tables[i - 1]?.claim === claim;
-        return `${table}  ${level}${by}: ${same ? "as above" : claim}`;
-      }),
-    ),
+    section("how changes are found", levelLines(tables, report.maxIntervalMs ?? 0)),
+    section("sweeps", sweeps === undefined ? [] : sweepLines(sweeps, tables)),
+    section("changelog", notes),
     ...report.indexes.map(({ index, tables, mapping }) =>
       section(`index "${index}"`, [
         `tables: ${tables.join(", ")}`,
@@ -84,15 +104,19 @@ function textOf(report: Report, path: string, ok: boolean): string {
           : ["mapping:", ...linesOf(JSON.stringify(mapping, null, 2)).map((line) => `  ${line}`)]),
       ])
     ),
-    section("SQL that would help", report.sql.flatMap(linesOf)),
-    problemSection(report.problems, path),
+    section(SQL, report.sql.flatMap(linesOf)),
+    problemSection(problems, path),
   ];
   return `${sections.join("")}${ok ? "ok" : "not ok"}: ${countProblems(report.problems)}\n`;
 }
 
+const SQL = "SQL that would help";
+
 function section(title: string, lines: readonly string[]): string {
   if (lines.length === 0) return "";
-  return `${visible(title)}\n${lines.map((line) => `  ${visible(line)}\n`).join("")}\n`;
+  return `${visible(title)}\n${
+    lines.map((line) => `${`  ${visible(line)}`.trimEnd()}\n`).join("")
+  }\n`;
 }
 
 function linesOf(text: string): readonly string[] {

@@ -49,11 +49,11 @@ export const wait: Command = {
       );
       return EXIT.failed;
     }
-    const blind = levels.filter(({ level }) => level === "L1" || level === "L2");
+    const blind = levels.filter(({ deletes }) => !deletes);
     if (blind.length > 0) {
       const tables = blind.map(({ table }) => table).join(", ");
       context.stderr(
-        `Deleted rows are not covered: their level doesn't show them (${visible(tables)}).\n`,
+        `Deleted rows are not covered: they are found later or not at all (${visible(tables)}).\n`,
       );
     }
     await context.stdout.write(`${JSON.stringify({ through: target })}\n`, signal);

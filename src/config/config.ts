@@ -1,5 +1,6 @@
 import type { IndexDescription } from "../core/description.ts";
 import type { TableRef } from "../core/table.ts";
+import type { OutboxSection } from "./capture_sections.ts";
 import type { Secret } from "./secret.ts";
 import type { Capture, TableSection, TlsMode } from "./source.ts";
 
@@ -37,14 +38,45 @@ export interface SourceConfig {
     readonly marginMs: number;
     /** False: `marginMs` is the default, and a table with application stamps takes 30 s. */
     readonly marginGiven: boolean;
+    /** How far back each poll reads where open transactions can't be seen; 0: not followed so. */
+    readonly lagMs: number;
     readonly pageSize: number;
   };
+  readonly sweeps: SweepsConfig;
+  /** Absent: not used, installed or not. */
+  readonly changelog?: ChangelogConfig;
+  readonly outbox?: OutboxConfig;
   /** By `tableId`. */
   readonly tables: ReadonlyMap<string, TableConfig>;
 }
 
 export interface TableConfig extends TableSection {
   readonly table: TableRef;
+}
+
+/** Undefined times: never. */
+export interface SweepsConfig {
+  readonly keysMs: number | undefined;
+  readonly rowsMs: number | undefined;
+  /** Share of wall time, over 0 to 1. */
+  readonly dutyCycle: number;
+  readonly massDeletes: boolean;
+}
+
+export interface ChangelogConfig {
+  readonly schema: string;
+  readonly consumer: string;
+  readonly retentionMs: number;
+}
+
+/** The application's own outbox. */
+export interface OutboxConfig {
+  readonly table: TableRef;
+  /** How its rows are read: by transaction, by stamp; or claimed, and then marked or deleted. */
+  readonly mode: "xid" | "stamp" | "mark" | "delete";
+  readonly columns: OutboxSection["columns"];
+  /** By `tableId`: what the outbox calls it. */
+  readonly names: ReadonlyMap<string, readonly string[]>;
 }
 
 /** PEM texts. */

@@ -1,5 +1,6 @@
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { JsonObject } from "../core/json.ts";
+import { CHANGELOG, OUTBOX, SWEEPS } from "./capture_sections.ts";
 import { FIELD, fields } from "./fields.ts";
 import { FILTER } from "./filters.ts";
 import { INDEX_OR_FILE } from "./index_section.ts";
@@ -17,6 +18,7 @@ export function configJsonSchema(): JsonObject {
     // Checks that JSON Schema has no words for are the loader's.
     errorMode: "ignore",
     definitions: {
+      changelog: CHANGELOG,
       column: COLUMNS,
       duration: DURATION,
       durationOrOff: DURATION_OR_OFF,
@@ -24,10 +26,12 @@ export function configJsonSchema(): JsonObject {
       fields,
       filter: FILTER,
       index: INDEX_OR_FILE,
+      outbox: OUTBOX,
       scalar: SCALAR_FIELD,
       secret: SECRET,
       sink: SINK,
       size: SIZE,
+      sweeps: SWEEPS,
       table: TABLE,
       transform: TRANSFORM,
     },

@@ -1,5 +1,6 @@
 import { tableId } from "../core/table.ts";
-import type { SourceConfig, TableConfig, TlsConfig } from "./config.ts";
+import type { OutboxSection } from "./capture_sections.ts";
+import type { OutboxConfig, SourceConfig, TableConfig, TlsConfig } from "./config.ts";
 import type { ConfigPath } from "./config_path.ts";
 import { BARE_PERCENT, decodeUser } from "./decode_user.ts";
 import { LITERAL_SECRET, type Resolver } from "./resolver.ts";
@@ -39,10 +40,46 @@ export async function resolveSource(
       maxIntervalMs: poll.maxInterval,
       marginMs: poll.margin ?? 2000,
       marginGiven: poll.margin !== undefined,
+      lagMs: poll.lag,
       pageSize: poll.pageSize,
     },
+    ...capturesOf(section),
     tables,
   };
+}
+
+/** Beside the poll: where changes are looked for. */
+function capturesOf(
+  { sweeps, changelog, outbox }: SourceSection,
+): Pick<SourceConfig, "sweeps" | "changelog" | "outbox"> {
+  return {
+    sweeps: {
+      keysMs: sweeps.keys === 0 ? undefined : sweeps.keys,
+      rowsMs: sweeps.rows === 0 ? undefined : sweeps.rows,
+      dutyCycle: sweeps.dutyCycle,
+      massDeletes: sweeps.massDeletes,
+    },
+    ...(changelog === undefined ? {} : {
+      changelog: {
+        schema: changelog.schema,
+        consumer: changelog.consumer,
+        retentionMs: changelog.retention,
+      },
+    }),
+    ...(outbox === undefined ? {} : {
+      outbox: {
+        table: outbox.table,
+        mode: outboxMode(outbox),
+        columns: outbox.columns,
+        names: outbox.tables,
+      },
+    }),
+  };
+}
+
+function outboxMode({ mode, columns, delete: deletes }: OutboxSection): OutboxConfig["mode"] {
+  if (mode === "claim") return deletes ? "delete" : "mark";
+  return columns.xid === undefined ? "stamp" : "xid";
 }
 
 function tablesOf(section: SourceSection, resolver: Resolver): SourceConfig["tables"] {

@@ -1,5 +1,13 @@
 import * as v from "valibot";
 import type { TableRef } from "../core/table.ts";
+import {
+  changelog,
+  type ChangelogSection,
+  outbox,
+  type OutboxSection,
+  sweeps,
+  type SweepsSection,
+} from "./capture_sections.ts";
 import { say } from "./issue_text.ts";
 import { keysOf } from "./json_value.ts";
 import { column, NOT_A_TABLE, parseTable } from "./names.ts";
@@ -8,7 +16,7 @@ import { timeZone } from "./time_zone.ts";
 import { duration, durationOrOff, later, whole, word } from "./units.ts";
 
 export type TlsMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
-export type Capture = "auto" | "updated_at";
+export type Capture = "auto" | "updated_at" | "changelog" | "outbox" | "sweep";
 
 /** What is said of one table (`source.tables`). */
 export interface TableSection {
@@ -36,13 +44,18 @@ export interface SourceSection {
     readonly minInterval: number;
     readonly maxInterval: number;
     readonly margin?: number;
+    /** 0: no table is followed by a lag. */
+    readonly lag: number;
     readonly pageSize: number;
   };
+  readonly sweeps: SweepsSection;
+  readonly changelog: ChangelogSection | undefined;
+  readonly outbox: OutboxSection | undefined;
   readonly tables: readonly (TableSection & { readonly table: TableRef })[];
 }
 
-const LATER_CAPTURES = ["changelog", "outbox", "wal", "sweep"];
-const capture = word<Capture>(["auto", "updated_at"], LATER_CAPTURES);
+const CAPTURES: readonly Capture[] = ["auto", "updated_at", "changelog", "outbox", "sweep"];
+const capture = word<Capture>(CAPTURES, ["wal"]);
 
 const tls = v.strictObject({
   mode: v.exactOptional(v.pipe(
@@ -71,7 +84,13 @@ const poll = v.pipe(
       durationOrOff,
       v.description("Subtracted from the clock; default 2s, 30s for application stamps."),
     )),
-    lag: v.exactOptional(later("lag")),
+    lag: v.optional(
+      v.pipe(
+        durationOrOff,
+        v.description("How far back each poll reads where open transactions can't be seen."),
+      ),
+      "30s",
+    ),
     pageSize: v.optional(v.pipe(whole(1, 100_000), v.description("Rows read at a time.")), 5000),
   }),
   v.rawCheck(({ dataset, addIssue }) => {
@@ -131,9 +150,18 @@ export const source: v.GenericSchema<unknown, SourceSection> = v.strictObject({
     "refuse",
   ),
   poll: v.optional(v.pipe(poll, v.description("How often and how much is read.")), {}),
-  sweeps: v.exactOptional(later("sweeps")),
+  sweeps: v.optional(
+    v.pipe(sweeps, v.description("Looking on a schedule for what a capture can't see.")),
+    {},
+  ),
   tables: v.optional(tables, {}),
-  outbox: v.exactOptional(later("outbox")),
-  changelog: v.exactOptional(later("changelog")),
+  outbox: v.optional(
+    v.pipe(outbox, v.description("The application's own table of changed rows.")),
+    false,
+  ),
+  changelog: v.optional(
+    v.pipe(changelog, v.description("The log that triggers write; used where it is installed.")),
+    {},
+  ),
   wal: v.exactOptional(later("wal")),
 });

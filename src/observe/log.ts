@@ -49,8 +49,8 @@ export function createObserver(options: ObserverOptions): { observe: Observer; c
   let closed = false;
   const saidAt = new Map<string, number>();
   const quiet = createQuiet();
-  /** The claim of the line above, where that line is a table's. */
-  let claimAbove: string | undefined;
+  /** The tables whose claims stand in the lines above, as long as those are tables'. */
+  const claimsAbove = new Map<string, string>();
 
   function draw(): void {
     if (!bars || closed) return;
@@ -80,14 +80,14 @@ export function createObserver(options: ObserverOptions): { observe: Observer; c
   /** For a person a claim is said once, not for each of twenty tables. */
   function shortened(event: SyncEvent, record: LogRecord): LogRecord {
     if (event.type !== "table" || record.level === "debug") {
-      claimAbove = undefined;
+      claimsAbove.clear();
       return record;
     }
-    const { claim } = event.level;
-    const asAbove = pretty && claim === claimAbove;
-    claimAbove = claim;
-    return asAbove
-      ? { ...record, message: record.message.replace(claim, () => "as above") }
+    const { claim, table } = event.level;
+    const above = claimsAbove.get(claim);
+    if (above === undefined) claimsAbove.set(claim, table);
+    return pretty && above !== undefined
+      ? { ...record, message: record.message.replace(claim, () => `as ${above}`) }
       : record;
   }
 

@@ -1,5 +1,6 @@
 import type { SyncEvent } from "../core/events.ts";
 import { count, seconds } from "./figures.ts";
+import { foundBy } from "./found_by.ts";
 
 export type Level = "debug" | "info" | "warn" | "error";
 
@@ -34,10 +35,19 @@ export function recordOf(event: SyncEvent): LogRecord {
       return record("info", `${to}: ${detail}`, { to, detail }, { good: true });
     }
     case "table": {
-      const { table, level, claim, stamp, sql } = event.level;
-      const by = stamp === undefined ? "" : ` by ${stamp}`;
-      const fields = { table, captureLevel: level, claim, stamp: stamp ?? "", sql };
-      return record("info", `${table}: ${level}${by}: ${claim}`, fields);
+      const { table, level, capture, claim, why, deletes, found, stamp, sql } = event.level;
+      return record("info", `${table}: ${level} by ${foundBy(event.level)}: ${claim}`, {
+        table,
+        captureLevel: level,
+        capture,
+        claim,
+        why,
+        deletes,
+        changesFound: found.changes,
+        deletesFound: found.deletes,
+        stamp: stamp ?? "",
+        sql,
+      });
     }
     case "problem": {
       const { severity, code, path, message, hint, line, file } = event.problem;
@@ -101,10 +111,17 @@ export function recordOf(event: SyncEvent): LogRecord {
       return record("info", `${back} after ${tries}`, { edge, attempts }, { good: true });
     }
     case "rescued": {
-      const { table, rows } = event;
+      const { table, rows, by } = event;
       const what = rows === 1 ? "1 row" : `${count(rows)} rows`;
-      const message = `${what} of ${table} found behind the cursor`;
-      return record("info", message, { table, rows });
+      const how = by === "tracking" ? "behind the cursor" : "by the sweep alone: mend their stamps";
+      return record("info", `${what} of ${table} found ${how}`, { table, rows, by });
+    }
+    case "swept": {
+      const { index, sink, missing, orphans, ms } = event;
+      const found = `${count(missing)} missing, ${count(orphans)} without a row`;
+      const message = `Compared the keys of ${index} in ${sink}: ${found}`;
+      const level = missing + orphans > 0 ? "info" : "debug";
+      return record(level, message, { index, sink, missing, orphans, ms });
     }
     case "warning":
       return record("warn", event.message, { code: event.code });

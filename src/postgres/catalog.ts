@@ -8,6 +8,8 @@ export interface Catalog {
   readonly version: number;
   /** `current_user`: whom a GRANT would name. */
   readonly role: string;
+  /** It replays another server's log: `pg_is_in_recovery()`. */
+  readonly standby: boolean;
   /** By `tableId`; a table that doesn't exist is absent. */
   readonly tables: ReadonlyMap<string, CatalogTable>;
 }
@@ -37,6 +39,20 @@ export interface CatalogTable {
   readonly foreign: boolean;
   /** A logical-replication subscription feeds it; undefined: this role may not know. */
   readonly subscribed: boolean | undefined;
+  /** Other tables inherit from it, or are its partitions, and are read with it. */
+  readonly hasChildren: boolean;
+  /** Blocks of 8 KiB by the last ANALYZE or VACUUM, all partitions together: an estimate. */
+  readonly pages: number;
+  /** Triggers that may set a column: BEFORE UPDATE, for each row, of the table or of a partition. */
+  readonly touches: readonly CatalogTrigger[];
+}
+
+export interface CatalogTrigger {
+  readonly name: string;
+  /** As SQL: the table it is on, which is a partition's where only that has it. */
+  readonly on: string;
+  /** It fires in ordinary sessions. */
+  readonly enabled: boolean;
 }
 
 export interface CatalogColumn {
@@ -73,11 +89,14 @@ export async function loadCatalog(
   }, signal);
   const found = relations.filter((row) => row[2] !== null);
   const oids = [...new Set(found.map((row) => text(row, 2)))];
-  const [columns, indexes, subscriptions] = await Promise.all([
+  const leavesOf = (row: Row) => JSON.parse(text(row, 8)) as { oid: string; kind: string }[];
+  const fed = [...oids, ...found.flatMap((row) => leavesOf(row).map((leaf) => leaf.oid))];
+  const [columns, indexes, touches, subscriptions] = await Promise.all([
     database.query({ text: COLUMNS, params: [arrayLiteral(oids)] }, signal),
     database.query({ text: INDEXES, params: [arrayLiteral(oids)] }, signal),
+    database.query({ text: TOUCHES, params: [arrayLiteral(oids)] }, signal),
     relations[0]?.[10] === "t"
-      ? database.query({ text: SUBSCRIPTIONS, params: [arrayLiteral(oids)] }, signal)
+      ? database.query({ text: SUBSCRIPTIONS, params: [arrayLiteral(fed)] }, signal)
       : undefined,
   ]);
   const types = await loadTypes(database, columns.map((row) => text(row, 3)), signal);
@@ -101,6 +120,11 @@ export async function loadCatalog(
       method: text(row, 6),
     } satisfies CatalogIndex,
   }));
+  const touchesOf = groupByOid(touches, (row): CatalogTrigger => ({
+    name: text(row, 1),
+    on: text(row, 2),
+    enabled: row[3] === "t",
+  }));
   const subscribed = subscriptions && new Set(subscriptions.map((row) => text(row, 0)));
 
   const result = new Map<string, CatalogTable>();
@@ -109,7 +133,7 @@ export async function loadCatalog(
     const oid = text(row, 2);
     const own = indexesOf.get(oid) ?? [];
     const primary = own.find((entry) => entry.primary);
-    const leaves = JSON.parse(text(row, 8)) as { oid: string; kind: string }[];
+    const leaves = leavesOf(row);
     result.set(tableId(ref), {
       ref,
       oid,
@@ -126,10 +150,18 @@ export async function loadCatalog(
       foreign: row[3] === "f" || leaves.some((leaf) => leaf.kind === "f"),
       subscribed: subscribed &&
         [oid, ...leaves.map((leaf) => leaf.oid)].some((each) => subscribed.has(each)),
+      hasChildren: row[13] === "t",
+      pages: Number(row[14]),
+      touches: touchesOf.get(oid) ?? [],
     });
   }
   const [first] = relations;
-  return { version: Number(first?.[9] ?? 0), role: first?.[12] ?? "", tables: result };
+  return {
+    version: Number(first?.[9] ?? 0),
+    role: first?.[12] ?? "",
+    standby: first?.[15] === "t",
+    tables: result,
+  };
 }
 
 /** A column by its verbatim name. */
@@ -184,7 +216,7 @@ function groupByOid<T>(rows: readonly Row[], read: (row: Row) => T): Map<string,
   return groups;
 }
 
-/** One row at least, whatever exists: the server's facts stand in columns 9, 10 and 12. */
+/** One row at least, whatever exists: the server's facts stand in columns 9, 10, 12 and 15. */
 const RELATIONS = `
 SELECT w.s, w.n, c.oid, c.relkind,
   CASE WHEN c.relkind IN ('v', 'm') THEN md5(pg_get_viewdef(c.oid)) ELSE '' END,
@@ -195,7 +227,12 @@ SELECT w.s, w.n, c.oid, c.relkind,
   ) ELSE '[]' END,
   current_setting('server_version_num'),
   has_table_privilege('pg_catalog.pg_subscription_rel', 'SELECT'),
-  has_schema_privilege(n.oid, 'USAGE'), current_user
+  has_schema_privilege(n.oid, 'USAGE'), current_user,
+  EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),
+  (WITH RECURSIVE below(oid) AS (
+     SELECT c.oid UNION SELECT h.inhrelid FROM below JOIN pg_inherits h ON h.inhparent = below.oid)
+   SELECT coalesce(sum(greatest(p.relpages, 0)), 0) FROM below JOIN pg_class p ON p.oid = below.oid),
+  pg_is_in_recovery()
 FROM (SELECT 1) AS always
 LEFT JOIN unnest($1::text[], $2::text[]) AS w(s, n) ON true
 LEFT JOIN pg_namespace n ON n.nspname = w.s
@@ -220,6 +257,19 @@ SELECT i.indrelid, c.relname, i.indisprimary, i.indisunique, i.indisvalid, i.ind
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
 WHERE i.indrelid = ANY ($1::oid[])
 ORDER BY i.indrelid, c.relname`;
+
+/** tgtype: 1 for each row, 2 before, 16 on update. A partition's copy of a parent's is the parent's. */
+const TOUCHES = `
+WITH RECURSIVE below(root, oid) AS (
+  SELECT r, r FROM unnest($1::oid[]) r
+  UNION SELECT below.root, h.inhrelid FROM below JOIN pg_inherits h ON h.inhparent = below.oid)
+SELECT below.root, t.tgname, format('%I.%I', n.nspname, c.relname), t.tgenabled IN ('O', 'A')
+FROM below JOIN pg_trigger t ON t.tgrelid = below.oid
+JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE t.tgtype & 19 = 19 AND NOT t.tgisinternal AND (t.tgparentid = 0
+  OR t.tgenabled = 'D' AND EXISTS (
+    SELECT FROM pg_trigger p WHERE p.oid = t.tgparentid AND p.tgenabled <> 'D'))
+ORDER BY below.root, t.tgrelid, t.tgname`;
 
 const SUBSCRIPTIONS =
   `SELECT DISTINCT srrelid FROM pg_catalog.pg_subscription_rel WHERE srrelid = ANY ($1::oid[])`;

@@ -17,6 +17,8 @@ export interface ColumnType {
   readonly isComposite: boolean;
   /** numeric(p, s): its digits; undefined when not declared. */
   readonly numeric: { readonly precision: number; readonly scale: number } | undefined;
+  /** timestamp(n), time(n): digits kept of a second; absent: not declared. */
+  readonly secondDigits?: number;
 }
 
 export interface TypeFacts {
@@ -70,6 +72,7 @@ export function typeResolver(
       isArray,
       isComposite: inner?.kind === "c" || inner?.kind === "p",
       numeric: inner?.name === "numeric" && digits >= 4 ? numericOf(digits) : undefined,
+      ...(digits >= 0 && digits <= 6 ? { secondDigits: digits } : {}),
     };
   };
 }

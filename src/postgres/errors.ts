@@ -53,6 +53,9 @@ export function blamesSchema(code: string): boolean {
   return SCHEMA_CODES.has(code);
 }
 
+/** query_canceled: by statement_timeout, for an abort throws its own reason. */
+export const TIMED_OUT = "57014";
+
 function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code);
 }

@@ -1,6 +1,7 @@
 import { FatalError } from "../core/errors.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Database } from "./client.ts";
+import { inspectConsumers } from "./inspect_changelog.ts";
 import { missingIndexes } from "./documents/missing_indexes.ts";
 import { stampsAhead } from "./poll/stamps_ahead.ts";
 import { planSource, type SourcePlan, type SourceWishes } from "./source_plan.ts";
@@ -21,21 +22,35 @@ export async function describeServer(database: Database, signal: AbortSignal): P
   return `Postgres ${row?.[0]} as ${row?.[1]}, ${database.detail}`;
 }
 
+/** What a plan says, and what else a person wants to know. */
+export interface SourceInspection extends SourcePlan {
+  /** Facts in a line each: who reads the changelog. */
+  readonly notes: readonly string[];
+}
+
 /** Plans as a run would, and adds what would work, but slowly or not as meant. Changes nothing. */
 export async function inspectSource(
   database: Database,
   wishes: SourceWishes,
   signal: AbortSignal,
-): Promise<SourcePlan> {
+): Promise<SourceInspection> {
   const plan = await planSource(database, wishes, signal);
-  const [row] = await database.query({ text: "SELECT pg_is_in_recovery()::text" }, signal);
+  const first = [...plan.capture.ways.values()].map(([way]) => way);
+  const polled = first.flatMap((way) =>
+    way.kind === "updated_at" || way.kind === "lag" ? [way.table] : []
+  );
+  const consumers = plan.changelogSchema === undefined
+    ? { lines: [], problems: [] }
+    : await inspectConsumers(database, plan.changelogSchema, signal);
   return {
     ...plan,
+    notes: consumers.lines,
     problems: [
-      ...(row?.[0] === "true" ? [onStandby()] : []),
+      ...(plan.catalog.standby ? [onStandby(wishes)] : []),
       ...plan.problems,
+      ...consumers.problems,
       ...missing(plan),
-      ...await stampsAhead(database, plan.polled, signal),
+      ...await stampsAhead(database, polled, signal),
     ],
   };
 }
@@ -53,13 +68,19 @@ function missing({ plans }: SourcePlan): Problem[] {
   }));
 }
 
-function onStandby(): Problem {
+function onStandby({ lagMs }: SourceWishes): Problem {
+  const lag = lagMs === 0
+    ? "can't be followed (source.poll.lag is off)"
+    : "are read with a lag (L1)";
   return {
-    severity: "error",
+    severity: "warning",
     code: "STANDBY",
     path: "source.url",
-    message: "This is a standby: the primary's open transactions aren't visible there",
-    hint: "Point source.url to the primary; following a standby is not supported yet.",
+    message:
+      "This is a standby, where the primary's open transactions can't be seen: tables that " +
+      `only have a stamp ${lag}`,
+    hint: "Point source.url to the primary, or install the changelog there: it is read from a " +
+      "standby without loss, as late as the oldest open transaction.",
   };
 }
 

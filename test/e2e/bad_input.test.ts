@@ -59,6 +59,8 @@ const source = (change: (url: URL) => void) => {
   return { source: { url: changed.href } };
 };
 
+const byStamp = () => ({ url: db.readerUrl, capture: "updated_at" });
+
 const CASES: readonly Case[] = [
   {
     name: "a misspelt key",
@@ -97,14 +99,17 @@ const CASES: readonly Case[] = [
     says: [/public\.keyless: it has no primary key/, /Name the columns .* in \\"key\\"/],
   },
   {
-    name: "a table without stamp",
-    config: () => index("unstamped", { name: "text" }),
+    name: "a table without stamp that a stamp is asked for",
+    config: () => ({ ...index("unstamped", { name: "text" }), source: byStamp() }),
     code: 2,
-    says: [/Cannot follow public\.unstamped: it has no stamp column/, /ADD COLUMN updated_at/],
+    says: [
+      /Cannot follow public\.unstamped by a stamp: it has no stamp column/,
+      /ADD COLUMN updated_at/,
+    ],
   },
   {
-    name: "no index on the stamp",
-    config: () => index("unindexed", { id: "long" }),
+    name: "no index on the stamp that is asked for",
+    config: () => ({ ...index("unindexed", { id: "long" }), source: byStamp() }),
     code: 2,
     says: [/no index begins with its stamp/, /CREATE INDEX CONCURRENTLY ON public\.unindexed/],
   },
@@ -212,7 +217,7 @@ describe("what can't work is refused in plain words, and nothing is changed", ()
     "one index that can't be served is named and left out; with --strict nothing runs",
     inFolder(async (cwd) => {
       const config = {
-        source: { url: db.readerUrl },
+        source: { url: db.readerUrl, tables: { unstamped: { capture: "updated_at" } } },
         sinks: { local: { type: "sqlite", path: "local.db" } },
         indexes: {
           users: PEOPLE_INDEX,

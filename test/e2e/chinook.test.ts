@@ -90,9 +90,9 @@ describe("the Chinook record shop through the compiled binary", { timeout: 180_0
     }
     assert.deepEqual(report.indexes.map(({ index }) => index), ["albums", "artists"]);
     assert.deepEqual(report.tables.map(({ table, level }) => `${table} ${level}`).sort(), [
-      "public.album L2",
-      "public.artist L2",
-      "public.track L2",
+      "public.album L3",
+      "public.artist L3",
+      "public.track L3",
     ]);
 
     const text = await runBinary(["check"], options);

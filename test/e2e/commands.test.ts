@@ -190,8 +190,12 @@ describe("check", () => {
       equal(text.code, 0, text.stdout);
       match(text.stdout, /source: Postgres 1\d/);
       match(text.stdout, /search: opensearch 2\./);
-      match(text.stdout, /public\.users {2}L2 by "updated_at": no committed insert or update/);
-      match(text.stdout, /public\.orders {2}L2/);
+      match(
+        text.stdout,
+        /^ {2}public\.users +L3 +updated_at +at once; unstamped within 1 h +within 15 min$/m,
+      );
+      match(text.stdout, /^ {2}public\.orders +L3 +updated_at .* +not seen$/m);
+      match(text.stdout, /L3 by updated_at: no committed insert or update is missed/);
       match(text.stdout, /"paidTotal"/);
       match(text.stdout, /^ok: no problems$/m);
 
@@ -205,7 +209,7 @@ describe("check", () => {
           table,
           level,
         ]),
-        [["public.users", "L2"], ["public.orders", "L2"]],
+        [["public.users", "L3"], ["public.orders", "L3"]],
       );
       equal(report.indexes[0].index, "users");
       equal(report.indexes[0].mapping.properties.id.type, "long");

@@ -30,7 +30,7 @@ const MANY = `{
     "poler": "none",
     "pooller": "none",
     "poll": { "minInterval": 250, "pageSize": 0 },
-    "sweeps": { "keys": "15m" },
+    "sweeps": { "keys": 15, "dutyCycle": 2, "row": "1h" },
     "tables": {
       "a.b.c": {},
       "users": { "stamps": "databse" }
@@ -82,12 +82,14 @@ const MANY = `{
 
 const MANY_FOUND: readonly [line: number, path: string, message: RegExp, hint: RegExp][] = [
   [2, "sorce", /Unknown key "sorce"/, /Did you mean "source"\?/],
-  [4, "source.capture", /"wal" is not supported yet/, /"auto", "updated_at"/],
+  [4, "source.capture", /"wal" is not supported yet/, /"auto", "updated_at", "changelog"/],
   [5, "source.poler", /Unknown key/, /"pooler"/],
   [6, "source.pooller", /Unknown key/, /"pooler"/],
   [7, "source.poll.minInterval", /Expected a duration/, /"250ms"/],
   [7, "source.poll.pageSize", /whole number from 1 to 100000/, /./],
-  [8, "source.sweeps", /"sweeps" is not supported yet/, /false/],
+  [8, "source.sweeps.keys", /Expected a duration/, /"15m"/],
+  [8, "source.sweeps.dutyCycle", /share of the time: over 0, at most 1/, /0\.1/],
+  [8, "source.sweeps.row", /Unknown key "row"/, /"rows"/],
   [10, 'source.tables["a.b.c"]', /Expected a table's name/, /crm\.orders/],
   [11, "source.tables.users.stamps", /"databse" can't stand here/, /Did you mean "database"/],
   [17, "sinks.search.nodes", /Expected a list, found a text/, /\[/],
@@ -368,7 +370,19 @@ describe("the nearest name", () => {
 });
 
 const GOOD = JSON.stringify({
-  source: { url: { env: "DATABASE_URL" }, poll: { lag: 0 }, tables: { users: { stamp: "at" } } },
+  source: {
+    url: { env: "DATABASE_URL" },
+    capture: "auto",
+    poll: { lag: 0 },
+    sweeps: { keys: "5m", rows: false, dutyCycle: 0.5 },
+    changelog: { schema: "log", retention: "2d" },
+    outbox: {
+      table: "outbox",
+      tables: { users: "User", a: ["A", "B"] },
+      columns: { table: "what", key: "k", position: "id", xid: "tx" },
+    },
+    tables: { users: { stamp: "at", capture: "sweep" } },
+  },
   sinks: {
     s: {
       type: "opensearch",

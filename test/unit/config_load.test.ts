@@ -45,8 +45,11 @@ describe("defaults", () => {
         maxIntervalMs: 5000,
         marginMs: 2000,
         marginGiven: false,
+        lagMs: 30_000,
         pageSize: 5000,
       },
+      sweeps: { keysMs: 900_000, rowsMs: 3_600_000, dutyCycle: 0.1, massDeletes: false },
+      changelog: { schema: "driftless", consumer: "default", retentionMs: 86_400_000 },
       tables: new Map(),
     });
     assert.deepEqual(config.pipeline, {
@@ -108,6 +111,7 @@ test("values in units are read, and 0 or false switches off", async () => {
     maxIntervalMs: 1500,
     marginMs: 0,
     marginGiven: true,
+    lagMs: 30_000,
     pageSize: 5000,
   });
   assert.equal(config.pipeline.batch.maxDelayMs, 0);
@@ -131,21 +135,16 @@ test("values in units are read, and 0 or false switches off", async () => {
 test("sections of later work are accepted when absent or off", async () => {
   for (const off of [false, 0]) {
     await good({
-      source: { sweeps: off, outbox: off, changelog: off, wal: off, poll: { lag: off } },
+      source: { wal: off },
       server: off,
       lease: off,
       maxRefs: off,
     }, URL_ENV);
   }
   const later = [
-    { source: { outbox: {} } },
-    { source: { changelog: { schema: "driftless" } } },
     { source: { wal: { slot: "driftless" } } },
-    { source: { sweeps: {} } },
-    { source: { poll: { lag: "30s" } } },
-    { source: { sweeps: true } },
-    { source: { capture: "sweep" } },
-    { source: { tables: { a: { capture: "outbox" } } } },
+    { source: { capture: "wal" } },
+    { source: { tables: { a: { capture: "wal" } } } },
     { server: {} },
     { lease: { ttl: "15s" } },
     { maxRefs: 1000 },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { TableLevel } from "../../src/core/source.ts";
 import type { SyncEvent } from "../../src/core/events.ts";
 import { createObserver, type ObserverOptions } from "../../src/observe/log.ts";
 
@@ -72,18 +73,14 @@ describe("JSON lines", () => {
     const log = watch();
     log.at(0, {
       type: "table",
-      level: {
-        table: "public.users",
-        level: "L2",
-        claim: "no committed row is missed",
-        stamp: "updated_at",
-        sql: [],
-      },
+      level: level("public.users", "no committed row is missed"),
     });
     const [line] = log.json();
     assert.equal(line.level, "info");
     assert.equal(line.captureLevel, "L2");
     assert.equal(line.stamp, "updated_at");
+    assert.equal(line.capture, "updated_at");
+    assert.equal(line.deletesFound, "within 15 min");
   });
 
   test("report a seed at most every five seconds, with rate and time left", () => {
@@ -152,7 +149,7 @@ test("a run that is opened again repeats no line about what is as it was", () =>
   const log = watch();
   const connected = { type: "connected", to: "source", detail: "reader@db" } as const;
   const table = (claim: string) =>
-    ({ type: "table", level: { table: "public.users", level: "L2", claim, sql: [] } }) as const;
+    ({ type: "table", level: level("public.users", claim) }) as const;
   log.at(0, connected);
   log.at(0, table("none missed"));
   log.at(1, retry(40, 1, "run"));
@@ -161,9 +158,9 @@ test("a run that is opened again repeats no line about what is as it was", () =>
   log.at(3, { type: "recovered", edge: "run", attempts: 2 });
   assert.deepEqual(log.json().map(({ message }) => message), [
     "source: reader@db",
-    "public.users: L2: none missed",
+    "public.users: L2 by updated_at: none missed",
     "Cannot query Postgres: connection refused (ECONNREFUSED); attempt 1 failed, next in 40 ms",
-    "public.users: L2: some missed",
+    "public.users: L2 by updated_at: some missed",
     "Running again after 2 attempts",
   ]);
 });
@@ -200,7 +197,7 @@ describe("on a terminal", () => {
     log.at(0, { type: "connected", to: "source", detail: "reader@db:5432/shop" });
     log.at(0, {
       type: "table",
-      level: { table: "public.users", level: "L2", claim: "none missed", stamp: "seen", sql: [] },
+      level: { ...level("public.users", "none missed"), stamp: "seen" },
     });
     const [first = "", second = ""] = log.writes;
     assert.match(first, /^\d\d:\d\d:\d\d ✓ source: reader@db:5432\/shop\n$/);
@@ -210,17 +207,17 @@ describe("on a terminal", () => {
   test("a claim that several tables share is said once", () => {
     const log = pretty();
     for (const table of ["public.users", "public.orders"]) {
-      log.at(0, { type: "table", level: { table, level: "L2", claim: "none missed", sql: [] } });
+      log.at(0, { type: "table", level: level(table, "none missed") });
     }
-    log.at(0, {
-      type: "table",
-      level: { table: "public.notes", level: "L1", claim: "some missed", sql: [] },
-    });
+    const notes = level("public.notes", "found late");
+    log.at(0, { type: "table", level: { ...notes, level: "L3", capture: "sweep" } });
+    log.at(0, { type: "table", level: level("public.lines", "none missed") });
     const lines = log.writes.map((line) => line.slice(9));
     assert.deepEqual(lines, [
-      "• public.users: L2: none missed\n",
-      "• public.orders: L2: as above\n",
-      "• public.notes: L1: some missed\n",
+      "• public.users: L2 by updated_at: none missed\n",
+      "• public.orders: L2 by updated_at: as public.users\n",
+      "• public.notes: L3 by sweeps alone: found late\n",
+      "• public.lines: L2 by updated_at: as public.users\n",
     ]);
   });
 
@@ -336,4 +333,18 @@ function screenOf(text: string): readonly string[] {
     else lines.push(...part.split("\n").slice(0, -1));
   }
   return lines;
+}
+
+function level(table: string, claim: string): TableLevel {
+  return {
+    table,
+    level: "L2",
+    capture: "updated_at",
+    claim,
+    why: "no changelog is installed for it",
+    deletes: false,
+    found: { changes: "at once", deletes: "within 15 min" },
+    stamp: "updated_at",
+    sql: [],
+  };
 }

@@ -1,0 +1,169 @@
+/**
+ * What each way of following a table may claim, in words for somebody who never read the design
+ * (3.1). Pure. Nothing here decides anything.
+ */
+import { durationText } from "../core/duration_text.ts";
+import type { TableLevel } from "../core/source.ts";
+import { tableId } from "../core/table.ts";
+import type { CatalogTable } from "./catalog.ts";
+import type { Choice } from "./choose.ts";
+import { outboxClaim } from "./outbox/outbox_claims.ts";
+import type { OutboxSettings, SweepSettings, Way } from "./ways.ts";
+
+export interface LevelFacts {
+  readonly choice: Choice;
+  readonly table: CatalogTable;
+  /** Its rows are an index's documents. */
+  readonly root: boolean;
+  /** Its rows show in other tables' documents. */
+  readonly child: boolean;
+  readonly sweeps: SweepSettings;
+  readonly lagMs: number;
+  readonly standby: boolean;
+  readonly outbox: OutboxSettings["mode"] | undefined;
+}
+
+/** The level of the way that was chosen. */
+export function levelOf(way: Way, facts: LevelFacts): TableLevel {
+  const { table, choice } = facts;
+  const rows = rowSweep(facts);
+  const deletes = deletesOf(facts);
+  const base = { table: tableId(table.ref), why: whyOf(way, choice), sql: sqlOf(way, choice) };
+  switch (way.kind) {
+    case "updated_at": {
+      const margin = durationText(way.table.marginMs);
+      return {
+        ...base,
+        level: rows !== undefined && facts.sweeps.keysMs !== undefined ? "L3" : "L2",
+        capture: "updated_at",
+        stamp: way.table.stamp.name,
+        deletes: false,
+        found: {
+          changes: `at once${rows === undefined ? "" : `; unstamped ${rows}`}`,
+          deletes: deletes.short,
+        },
+        claim: "no committed insert or update is missed, however long its transaction, if its " +
+          `stamp is not older than its transaction's beginning less ${margin}; ` +
+          `${unstamped(rows)}; ${deletes.long}`,
+      };
+    }
+    case "lag": {
+      const lag = durationText(facts.lagMs);
+      return {
+        ...base,
+        level: "L1",
+        capture: "updated_at",
+        stamp: way.table.stamp.name,
+        deletes: false,
+        found: { changes: `at once; late ones ${rows ?? "never"}`, deletes: deletes.short },
+        claim: `each poll reads the last ${lag} again: a row that commits more than ${lag} after ` +
+          `its stamp is ${
+            rows === undefined ? "missed" : `found ${rows} by the row sweep alone`
+          }; ` +
+          `${unstamped(rows)}; ${deletes.long}`,
+      };
+    }
+    case "changelog":
+      return {
+        ...base,
+        level: "L4",
+        capture: "changelog",
+        deletes: true,
+        found: { changes: "at once", deletes: "at once" },
+        claim:
+          "every committed insert, update, delete and truncate that fires triggers, exactly, " +
+          "with no condition on clocks; what is written past triggers (session_replication_role = " +
+          `replica) is ${rows === undefined ? "not seen" : `found ${rows} by the row sweep`}` +
+          (facts.standby
+            ? "; on this standby a change waits until every transaction of the primary that is " +
+              "older has ended"
+            : ""),
+      };
+    case "outbox":
+      return {
+        ...base,
+        level: "L4",
+        capture: "outbox",
+        deletes: true,
+        found: { changes: "when hinted at", deletes: "when hinted at" },
+        claim: `${outboxClaim(facts.outbox ?? "xid")}; what it writes no row for is ` +
+          (rows === undefined ? "not seen" : `found ${rows} by the row sweep, deletes apart`),
+      };
+    case "sweep": {
+      const both = facts.sweeps.keysMs !== undefined;
+      return {
+        ...base,
+        level: both ? "L3" : "L2",
+        capture: "sweep",
+        deletes: false,
+        found: { changes: within(aloneMs(facts)), deletes: deletes.short },
+        claim: `no committed insert or update is missed, but it is found ${
+          within(aloneMs(facts))
+        }: the whole table is read for new row versions again and again; ${deletes.long}`,
+      };
+    }
+  }
+}
+
+/** The pause between two sweeps of a table that nothing else follows. */
+const ALONE_MS = 60_000;
+/** Measured on two cores: a page of 8 KiB that isn't in memory, read and filtered. */
+const PAGE_MS = 0.07;
+
+/** Read, and waited for so that no more than the duty cycle is used. */
+function durationMs({ table, sweeps }: LevelFacts): number {
+  return table.pages * PAGE_MS / sweeps.dutyCycle;
+}
+
+function aloneMs(facts: LevelFacts): number {
+  return ALONE_MS + durationMs(facts);
+}
+
+function within(ms: number): string {
+  return `within ${durationText(ms)}`;
+}
+
+/** When the row sweep finds what the stamp doesn't show; undefined: never. */
+function rowSweep(facts: LevelFacts): string | undefined {
+  const { swept } = facts.choice;
+  return swept === undefined ? undefined : within(swept.everyMs + durationMs(facts));
+}
+
+function unstamped(rows: string | undefined): string {
+  return rows === undefined
+    ? "a row whose stamp was not set, or is NULL, is not seen"
+    : `a row whose stamp was not set, or is NULL, is found ${rows} by the row sweep`;
+}
+
+function deletesOf({ root, child, sweeps: { keysMs } }: LevelFacts): {
+  readonly short: string;
+  readonly long: string;
+} {
+  const swept = root && keysMs !== undefined;
+  const every = keysMs === undefined ? "" : within(keysMs);
+  const own = swept
+    ? `a deleted row's own document is taken out ${every} by comparing keys`
+    : "a deleted row is not seen";
+  const above = "documents that showed a row which was deleted, or moved to another parent, keep " +
+    "showing it until they are touched";
+  return {
+    short: swept ? child ? `${every}; in parents not` : every : "not seen",
+    long: !child ? own : root ? `${own}; ${above}` : above,
+  };
+}
+
+function whyOf({ kind }: Way, { asked, passed }: Choice): string {
+  if (asked !== "auto") return `"capture": "${asked}" asks for it`;
+  if (kind === "changelog") return "the changelog is installed for it, and without a hole";
+  if (kind === "outbox") return "source.outbox covers it";
+  // Few have an outbox, and nobody misses one.
+  const missed = passed.filter(({ code }) => code !== "OUTBOX_MISSING");
+  const states = [...new Set(missed.map(({ state }) => state))];
+  return states.length === 0 ? "there is nothing better without the WAL" : states.join("; ");
+}
+
+/** What would lift the level: single statements, and commands as comments. */
+function sqlOf(way: Way, { passed }: Choice): readonly string[] {
+  if (way.kind === "changelog" || way.kind === "outbox") return [];
+  return [...new Set(passed.flatMap(({ sql }) => sql))];
+}
