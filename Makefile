@@ -7,13 +7,16 @@ stamp := .tools/deno-$(DENO_VERSION)-bun-$(BUN_VERSION)
 deno := .tools/node_modules/.bin/deno
 bun := .tools/node_modules/.bin/bun
 export PATH := $(tools)/node_modules/.bin:$(PATH)
-# Which parts `make test` runs (unit bun contract property fault e2e); empty: all.
+# Which parts `make test` runs (unit bun contract property fault stress e2e); empty: all.
 ONLY ?=
+# What `make stress` replays (empty: a new seed), and for how long.
+SEED ?=
+SECONDS ?= 60
 # Where `make demo` writes: sqlite or opensearch.
 SINK ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build bench fmt clean
+.PHONY: help demo test stress check build bench fmt clean
 
 help: ## Lists what make can do here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +26,10 @@ demo: build ## Shows documents following tables; SINK=opensearch: in a real Open
 
 test: node_modules ## Builds and runs all tests on real servers; ONLY="unit e2e": some
 	@$(deno) run -A test/support/run_tests.ts $(ONLY)
+
+stress: node_modules ## Follows many writers, right and wrong, and counts lost rows; SEED=… SECONDS=…
+	@$(deno) run -A --no-check test/support/servers.ts --only pg18 -- env SEED=$(SEED) \
+	  SECONDS=$(SECONDS) $(deno) run -A --no-check test/stress/main.ts
 
 check: node_modules ## Checks format, lint, types and architecture
 	$(deno) fmt --check

@@ -70,9 +70,9 @@ export function postgresServer(major: PostgresMajor = 18): Promise<TestPostgres>
  */
 export async function createDatabase(
   ddl = "",
-  major: PostgresMajor = 18,
+  on: PostgresMajor | TestPostgres = 18,
 ): Promise<TestDatabase> {
-  const server = await postgresServer(major);
+  const server = typeof on === "object" ? on : await postgresServer(on);
   const name = `t_${randomBytes(6).toString("hex")}`;
   const readerRole = `${name}_reader`;
   await asSuperuser(server.url, async (sql) => {
@@ -108,15 +108,38 @@ export async function startPostgres(
   options: { major: PostgresMajor; settings?: Record<string, string> },
 ): Promise<PrivatePostgres> {
   const { major } = options;
+  const place = await serverPlace(major);
+  initialise(place);
+  const server = await launchPostgres(place, options.settings);
+  await asSuperuser(server.url, (sql) => sql.unsafe("create role with_password"));
+  return server;
+}
+
+/** Where a server of the caller's own lives: a temporary folder, removed at exit. */
+export interface ServerPlace {
+  readonly major: PostgresMajor;
+  readonly home: string;
+  readonly folder: string;
+  /** Made by `initialise`, or a copy of another server's. */
+  readonly dataDir: string;
+  readonly user: User;
+}
+
+export async function serverPlace(major: PostgresMajor): Promise<ServerPlace> {
   const folder = mkdtempSync(join(tmpdir(), `driftless-pg${major}-`));
   removeAtExit(folder);
   const user = serverUser();
   if (user !== undefined) chownSync(folder, user.uid, user.gid);
   const home = reachable(await postgresHome(major), folder, user !== undefined);
-  const dataDir = join(folder, "data");
-  const log = join(folder, "server.log");
-  initialise({ home, folder, dataDir, user });
+  return { major, home, folder, dataDir: join(folder, "data"), user };
+}
 
+/** Starts the server over what is in the data folder. */
+export async function launchPostgres(
+  { major, home, folder, dataDir, user }: ServerPlace,
+  ownSettings: Record<string, string> = {},
+): Promise<PrivatePostgres> {
+  const log = join(folder, "server.log");
   const port = await freePort();
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   const settings = {
@@ -128,7 +151,7 @@ export async function startPostgres(
     max_connections: "200",
     max_prepared_transactions: "50",
     shared_preload_libraries: "pg_stat_statements",
-    ...options.settings,
+    ...ownSettings,
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const start = async (): Promise<ServerProcess> => {
@@ -158,7 +181,6 @@ export async function startPostgres(
   };
 
   let server = await start();
-  await asSuperuser(url, (sql) => sql.unsafe("create role with_password"));
   return {
     ...await describe(url),
     dataDir,
@@ -180,10 +202,10 @@ export function at(url: string, other: { database?: string; user?: string }): st
   return changed.href;
 }
 
-type User = { readonly uid: number; readonly gid: number } | undefined;
+export type User = { readonly uid: number; readonly gid: number } | undefined;
 
 /** Postgres refuses to run as root: then another user that exists. */
-function serverUser(): User {
+export function serverUser(): User {
   if (process.getuid?.() !== 0) return undefined;
   const users = readFileSync("/etc/passwd", "utf8").split("\n").map((line) => line.split(":"));
   for (const name of ["postgres", "nobody"]) {
@@ -207,10 +229,7 @@ function reachable(home: string, folder: string, asOther: boolean): string {
   return home;
 }
 
-function initialise(
-  place: { home: string; folder: string; dataDir: string; user: User },
-): void {
-  const { home, folder, dataDir, user } = place;
+function initialise({ home, folder, dataDir, user }: ServerPlace): void {
   // Only these roles must show a password; the role is made when the server is up.
   const rules = "host all +with_password all scram-sha-256\nhost all all all trust\n" +
     "host replication all all trust\nlocal all all trust\nlocal replication all trust\n";

@@ -10,7 +10,7 @@ import { cleanUp, removeAtExit } from "./janitor.ts";
 import { countTests, type TestCounts } from "./junit.ts";
 import { runCommand, withCleanUp } from "./run_command.ts";
 import { type ServerName, serverNames, type StartedServer, startServers } from "./server_set.ts";
-import { requireOpenSearchTools, root } from "./toolchain.ts";
+import { pgBouncerProgram, requireOpenSearchTools, root } from "./toolchain.ts";
 
 interface Part {
   readonly name: string;
@@ -25,6 +25,7 @@ const parts: readonly Part[] = [
   { name: "contract", runtime: "deno", folders: ["test/contract"], servers: serverNames },
   { name: "property", runtime: "deno", folders: ["test/property"], servers: serverNames },
   { name: "fault", runtime: "deno", folders: ["test/fault"], servers: serverNames },
+  { name: "stress", runtime: "deno", folders: ["test/stress"], servers: ["pg18"] },
   { name: "e2e", runtime: "deno", folders: ["test/e2e"], servers: serverNames },
 ];
 
@@ -43,6 +44,7 @@ async function main(names: readonly string[]): Promise<number> {
   const chosen = parts.filter((part) => names.length === 0 || names.includes(part.name));
   const needed = serverNames.filter((name) => chosen.some((part) => part.servers.includes(name)));
   if (needed.includes("opensearch")) await requireOpenSearchTools();
+  if (needed.includes("pg18")) await pgBouncerProgram();
 
   const report: string[] = [];
   const build = await runCommand(["make", "--no-print-directory", "build"]);

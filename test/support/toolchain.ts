@@ -76,6 +76,19 @@ export async function requireOpenSearchTools(): Promise<void> {
   if (!existsSync(join(tools, `opensearch-${openSearchVersion}`, "stamp"))) await requireMaven();
 }
 
+/** PgBouncer's program. Throws with how to get it where there is none. */
+export async function pgBouncerProgram(): Promise<string> {
+  // Debian puts it where an ordinary user's PATH doesn't look.
+  for (const program of ["pgbouncer", "/usr/sbin/pgbouncer"]) {
+    const { code } = await outputOf(program, ["--version"]);
+    if (code === 0) return program;
+  }
+  throw new Error(
+    'Cannot start PgBouncer: no "pgbouncer" in PATH or /usr/sbin. The tests of pooled connections ' +
+      "need it. Debian, Ubuntu: apt-get install pgbouncer. macOS: brew install pgbouncer.",
+  );
+}
+
 /** Runs a program to its end. Throws with its output when it fails. */
 export async function run(command: string, args: readonly string[], what: string): Promise<string> {
   const { code, output } = await outputOf(command, args);
