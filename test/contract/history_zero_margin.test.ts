@@ -1,31 +1,17 @@
 import { deepEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { chooseStamp } from "../../src/postgres/poll/stamps.ts";
-import type { ColumnFacts } from "../../src/postgres/poll/table_facts.ts";
+import { catalogTable, STAMP } from "../support/catalog_table.ts";
 import { openPoller } from "../support/polling.ts";
 import { createDatabase } from "../support/postgres.ts";
 
 const WISH = { table: { schema: "public", name: "t" }, key: ["id"], joinColumns: [] };
 
-function marginOf(precision: number, marginMs: number): number | undefined {
-  const column: ColumnFacts = { exactType: "bigint", notNull: true, precision: 6 };
-  const choice = chooseStamp(
-    WISH,
-    {
-      id: "public.t",
-      kind: "table",
-      columns: new Map([
-        ["id", column],
-        ["updated_at", { ...column, stampType: "timestamptz", precision }],
-      ]),
-      indexes: [["updated_at", "id"]],
-      subscribed: false,
-      hasChildren: false,
-    },
-    {},
-    { marginMs, marginGiven: true },
-  );
-  return choice.polled?.marginMs;
+function marginOf(secondDigits: number, marginMs: number): number | undefined {
+  const stamp = { type: { ...STAMP.type, secondDigits } };
+  const table = catalogTable({ id: {}, updated_at: stamp });
+  const choice = chooseStamp(WISH, table, {}, { marginMs, marginGiven: true });
+  return "polled" in choice ? choice.polled.marginMs : undefined;
 }
 
 test("a margin is whole milliseconds, however fine the stamp", () => {

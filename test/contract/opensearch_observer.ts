@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { OpenSearchOptions } from "../../src/opensearch/client.ts";
+import { withoutMark } from "../support/without_mark.ts";
 import type { Stored } from "./sink_subject.ts";
 
 export function sinkOptions(
@@ -38,7 +39,7 @@ export async function ask(
   return { status: response.status, text, json: text.startsWith("{") ? JSON.parse(text) : text };
 }
 
-/** A document by realtime GET: its exact bytes and its exact version. */
+/** A document by realtime GET: its exact bytes, but for the mark, and its exact version. */
 export async function observe(url: string, index: string, id: string): Promise<Stored | undefined> {
   const { status, text } = await ask(url, "GET", `/${index}/_doc/${encodeURIComponent(id)}`);
   if (status === 404) return undefined;
@@ -46,7 +47,7 @@ export async function observe(url: string, index: string, id: string): Promise<S
   const version = /"_version":(\d+)/.exec(text)?.[1];
   const start = text.indexOf('"_source":') + '"_source":'.length;
   return {
-    body: text.slice(start, -1),
+    body: withoutMark(text.slice(start, -1)),
     ...(version === undefined ? {} : { version: BigInt(version) }),
   };
 }
