@@ -12,6 +12,8 @@ export interface Assignment {
   readonly leaving: ReadonlyMap<Way["stream"], ReadonlyMap<string, Way>>;
   /** Tables whose changes since the stored position can't all be read, with the reason. */
   readonly gaps: ReadonlyMap<string, string>;
+  /** Tables that nobody followed: a gap too, and none that anybody need be told of. */
+  readonly joined: ReadonlySet<string>;
   /** Tables that were on sweeps alone. */
   readonly due: ReadonlySet<string>;
   /** Tables that are followed by less than before, in words. */
@@ -35,6 +37,7 @@ export function assign(
   const assigned = new Map<Way["stream"], Map<string, Way>>();
   const leaving = new Map<Way["stream"], Map<string, Way>>();
   const gaps = new Map<string, string>();
+  const joined = new Set<string>();
   const due = new Set<string>();
   const lowered = new Map<string, string>();
   for (const [id, all] of ways) {
@@ -44,7 +47,7 @@ export function assign(
       const signature = Object.hasOwn(tables, id) ? tables[id] : undefined;
       return signature === undefined ? [] : [{ stream, signature }];
     });
-    if (before.length === 0) gaps.set(id, "it was not followed before");
+    if (before.length === 0) joined.add(id);
     for (const { stream, signature } of before) {
       if (stream === chosen.stream && signature === chosen.signature) continue;
       if ((RANKS[stream] ?? 0) > RANKS[chosen.stream]) {
@@ -60,7 +63,7 @@ export function assign(
       }
     }
   }
-  return { assigned, leaving, gaps, due, lowered };
+  return { assigned, leaving, gaps, joined, due, lowered };
 }
 
 const RANKS: Readonly<Record<string, number>> & Readonly<Record<Way["stream"], number>> = {

@@ -115,7 +115,8 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
     const resumed: StoredStreams = fresh ? {} : found.streams;
     const assignment = assign(plan.ways, resumed);
     const gaps = new Map(fresh ? [] : assignment.gaps);
-    const seeded = new Set(seeds ? fresh ? plan.ways.keys() : gaps.keys() : []);
+    const joined = fresh ? [] : [...assignment.joined];
+    const seeded = new Set(seeds ? fresh ? plan.ways.keys() : [...gaps.keys(), ...joined] : []);
     running = runningOf(assignment, clock.inRecovery);
     for (const { name, stream } of running) {
       const { cursor: position } = Object.hasOwn(resumed, name) ? resumed[name] ?? NEW : NEW;
@@ -135,7 +136,7 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
       identity,
       positionKind: clock.inRecovery ? "replay" : "flush",
       fresh,
-      gaps,
+      gaps: new Map([...joined.map((id) => [id, JOINED] as const), ...gaps]),
       now: formatMicros(clock.clock),
     };
   }
@@ -165,8 +166,11 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
       const message = `Table ${id} was followed by ${how}: \`driftless check\` says why`;
       observe({ type: "warning", code: "LEVEL_LOST", message });
     }
-    for (const [id, reason] of gaps) {
-      const message = `Changes of ${id} may be missing, ${reason}: its indexes are filled anew`;
+    for (const reason of new Set(gaps.values())) {
+      const ids = [...gaps.keys()].filter((id) => gaps.get(id) === reason);
+      const message =
+        `Changes of ${ids.join(", ")} may be missing, ${reason}: what is made of them ` +
+        "is filled anew";
       observe({ type: "warning", code: "CAPTURE_GAP", message });
     }
   }
@@ -216,6 +220,7 @@ interface Running {
 }
 
 const NEW: { readonly cursor: undefined } = { cursor: undefined };
+const JOINED = "it was not followed before";
 const DRAINED = new Error("drained");
 /** Row versions remembered in all: some 10 MB. What is forgotten costs duplicates, never loss. */
 const SEEN_CAPACITY = 50_000;

@@ -18,11 +18,12 @@ function stored(...entries: readonly (readonly [Way["stream"], string])[]): Stor
 }
 
 function decide(ways: readonly [Way, ...Way[]], before: StoredStreams) {
-  const { assigned, leaving, gaps, due, lowered } = assign(new Map([[ID, ways]]), before);
+  const { assigned, leaving, gaps, joined, due, lowered } = assign(new Map([[ID, ways]]), before);
   return {
     assigned: [...assigned.keys()],
     leaving: [...leaving].flatMap(([stream, tables]) => tables.has(ID) ? [stream] : []),
     gap: gaps.has(ID),
+    joined: joined.has(ID),
     due: due.has(ID),
     lowered: lowered.has(ID),
   };
@@ -33,13 +34,15 @@ test("a table that is followed as before has nothing to drain and no gap", () =>
     assigned: ["changelog"],
     leaving: [],
     gap: false,
+    joined: false,
     due: false,
     lowered: false,
   });
 });
 
-test("a table that nobody followed has a gap", () => {
-  ok(decide([way("updated_at")], {}).gap);
+test("a table that nobody followed joins", () => {
+  const { gap, joined } = decide([way("updated_at")], {});
+  deepEqual([gap, joined], [false, true]);
 });
 
 test("a table that goes to another stream is drained by the old one, up or down", () => {
