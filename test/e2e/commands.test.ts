@@ -21,7 +21,7 @@ import { startProxy } from "../support/proxy.ts";
 import { root } from "../support/toolchain.ts";
 
 const NOTHING = { config: "nowhere.jsonc" };
-const COMMANDS = ["run", "sync", "wait", "check", "search", "schema"];
+const COMMANDS = ["run", "sync", "wait", "check", "search", "schema", "changelog"];
 
 let db: TestDatabase;
 let url: string;
