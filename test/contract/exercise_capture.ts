@@ -261,6 +261,26 @@ export function exerciseCapture(subject: CaptureSubject): void {
         await last.sees(upserts(all).filter((each) => !durable.has(each)));
       });
 
+      test("what was delivered and not acknowledged is delivered again after a crash", async () => {
+        const ids = fresh(3);
+        let cursor: string;
+        {
+          await using run = await open();
+          await run.caughtUp();
+          run.acknowledge = false;
+          await insert(db.sql, ids);
+          await run.sees(upserts(ids.slice(0, 1)));
+          // Time and reason to move on for whoever takes that for done; the margin is over, too.
+          for (const id of fresh(3)) {
+            await db.sql`SELECT pg_sleep(0.08)`;
+            await insert(db.sql, [id]);
+          }
+          cursor = run.cursor();
+        }
+        await using run = await open({ cursor });
+        await run.sees(upserts(ids));
+      });
+
       test("10,000 rows of one transaction in pages of 1,000, and a crash in their midst", async () => {
         const cursor = await anchored();
         const ids = fresh(10_000);
