@@ -7,7 +7,8 @@ stamp := .tools/deno-$(DENO_VERSION)-bun-$(BUN_VERSION)
 deno := .tools/node_modules/.bin/deno
 bun := .tools/node_modules/.bin/bun
 export PATH := $(tools)/node_modules/.bin:$(PATH)
-# Which parts `make test` runs (unit bun contract property fault stress e2e); empty: all.
+# Which parts `make test` runs (unit bun contract property fault stress e2e), or `make bench`
+# (whole levels idle sweeps, and writes when it is named); empty: all.
 ONLY ?=
 # What `make stress` replays (empty: a new seed), and for how long.
 SEED ?=
@@ -42,8 +43,8 @@ build: node_modules ## Compiles the binary dist/driftless
 	$(bun) build --compile --no-compile-autoload-dotenv --no-compile-autoload-bunfig --sourcemap \
 	  src/main.ts --outfile dist/driftless
 
-bench: build ## Measures throughput and latency beside this machine's ceiling
-	@$(deno) run -A test/bench/run.ts
+bench: build ## Measures throughput, latency, idling and sweeps; ONLY="levels idle": some
+	@$(deno) run -A test/bench/run.ts $(ONLY)
 
 fmt: node_modules ## Formats everything
 	$(deno) fmt

@@ -56,8 +56,7 @@ export async function openPipeline(
       plan: plan.capture,
       levels: plan.levels,
       readers,
-      open: (connections, { writes }) =>
-        openSource(config, connections, { applicationName, writes }),
+      open: (connections, how) => openSource(config, connections, { ...how, applicationName }),
       applicationName,
       settings: { marginMs: poll.marginMs, lagMs: poll.lagMs, once: how.once },
       pageSize: poll.pageSize,

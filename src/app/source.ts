@@ -3,12 +3,13 @@ import { RetryableError } from "../core/errors.ts";
 import { sleep } from "../flow/sleep.ts";
 import { type Database, openDatabase } from "../postgres/client.ts";
 import { planSource, type SourceWishes } from "../postgres/source_plan.ts";
+import type { Opened } from "../postgres/stream.ts";
 
 /** Opens the source; nothing connects before the first statement. */
 export function openSource(
   config: Config,
   maxConnections: number,
-  how: { readonly applicationName?: string; readonly writes?: boolean } = {},
+  how: Opened & { readonly applicationName?: string } = {},
 ): Database {
   const { url, tls, pooler, rowSecurity } = config.source;
   return openDatabase({
@@ -20,6 +21,7 @@ export function openSource(
     applicationName: how.applicationName ?? uniqueName(),
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     ...(how.writes === true ? { writes: true } : {}),
+    ...(how.settings === undefined ? {} : { settings: how.settings }),
   });
 }
 

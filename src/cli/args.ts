@@ -1,5 +1,5 @@
 import type { ArgsDef } from "citty";
-import { nearest } from "../config/nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import type { Problem } from "../core/problem.ts";
 
 /** A command's arguments, ready for citty. */

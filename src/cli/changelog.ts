@@ -39,7 +39,7 @@ export const changelog: Command = {
   definition: {
     meta: {
       name: "changelog",
-      description: "Print or run the SQL of the log that triggers write: nothing is missed",
+      description: "Install, look at or remove the log that triggers write, by SQL to read first",
     },
     args: ARGS,
   },
@@ -144,7 +144,9 @@ function textOf({ tables, consumers, bytes, canAcknowledge }: ChangelogReport): 
     ...tables.map(({ id, state, trouble }) =>
       trouble === undefined
         ? `  ${id}: logged; looks at ${
-          state?.columns?.map((name) => `"${name}"`).join(", ") ?? "every column"
+          state?.columns?.length === 0
+            ? "its key alone"
+            : state?.columns?.map((name) => `"${name}"`).join(", ") ?? "every column"
         }`
         : `  ${id}: NOT RELIED ON: ${trouble}`
     ),

@@ -1,7 +1,7 @@
 import type { ArgsDef } from "citty";
 import { inspect, type Inspection } from "../app.ts";
 import { loadConfig } from "../config/load.ts";
-import type { SweepsConfig } from "../config/config.ts";
+import type { Config, SweepsConfig } from "../config/config.ts";
 import type { Problem } from "../core/problem.ts";
 import type { TableLevel } from "../core/source.ts";
 import { visible } from "../observe/visible.ts";
@@ -43,7 +43,7 @@ export const check: Command = {
     const report: Report = {
       ...found,
       ...(loaded.config === undefined ? {} : {
-        sweeps: loaded.config.source.sweeps,
+        sweeps: sweepsOf(loaded.config),
         maxIntervalMs: loaded.config.source.poll.maxIntervalMs,
       }),
       problems,
@@ -62,6 +62,11 @@ export const check: Command = {
     return against.every(({ code }) => code === "UNREACHABLE") ? EXIT.failed : EXIT.usage;
   },
 };
+
+/** As they are done: no keys are compared where a policy may hide rows. */
+function sweepsOf({ source: { sweeps, rowSecurity } }: Config): SweepsConfig {
+  return rowSecurity === "allow" ? { ...sweeps, keysMs: undefined } : sweeps;
+}
 
 /** What `--format json` prints, beside `ok`. */
 interface Report extends Inspection {

@@ -1,5 +1,5 @@
 import { parseArgs, renderUsage } from "citty";
-import { nearest } from "../config/nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import { FatalError, messageOf, RetryableError } from "../core/errors.ts";
 import { visible } from "../observe/visible.ts";
 import { checkArgs } from "./args.ts";

@@ -92,8 +92,10 @@ function meanings(levels: readonly TableLevel[]): readonly string[] {
 const MEANINGS: Readonly<Record<TableLevel["level"], string>> = {
   L1: "a row that commits long after it was stamped may be missed, or found late.",
   L2: "no insert or update is missed on the condition named; deleted rows are not seen.",
-  L3: "no insert or update is missed; sweeps find late what nothing else shows, deleted rows too.",
-  L4: "every insert, update and delete is found as it happens.",
+  L3:
+    "no insert or update is missed; sweeps find late what nothing else shows, and documents of deleted rows.",
+  L4:
+    "every insert, update and delete is found as it happens, if triggers fire or the outbox is told.",
   L5: "every insert, update and delete is found as it happens, past triggers too.",
 };
 

@@ -56,6 +56,11 @@ export const wait: Command = {
         `Deleted rows are not covered: they are found later or not at all (${visible(tables)}).\n`,
       );
     }
+    const late = levels.filter(({ capture }) => capture === "sweep");
+    if (late.length > 0) {
+      const tables = late.map(({ table, found }) => `${table} ${found.changes}`).join(", ");
+      context.stderr(`Nor are changes of tables that are swept alone: ${visible(tables)}.\n`);
+    }
     await context.stdout.write(`${JSON.stringify({ through: target })}\n`, signal);
     return EXIT.done;
   },

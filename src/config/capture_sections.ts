@@ -94,6 +94,13 @@ export const sweeps: v.GenericSchema<unknown, SweepsSection> = v.lazy((input) =>
   isOff(input) ? SWEEPS : sweepsOn
 );
 
+/** What is acknowledged may be ahead of what every sink has stored: a restart reads it again. */
+const MIN_RETENTION_MS = 60_000;
+const RETENTION = say(
+  "INVALID_VALUE",
+  "Expected a retention of at least 1 minute",
+  'A restart reads the last seconds again: "1d" outlasts an outage of sinks too.',
+);
 const changelogOn = v.strictObject({
   schema: v.optional(
     v.pipe(text("a schema name"), v.description("Where `driftless changelog install` put it.")),
@@ -107,7 +114,11 @@ const changelogOn = v.strictObject({
     "default",
   ),
   retention: v.optional(
-    v.pipe(duration, v.description("Changes are kept this long after everybody has read them.")),
+    v.pipe(
+      duration,
+      v.check((ms) => ms >= MIN_RETENTION_MS, RETENTION),
+      v.description("Changes are kept this long after everybody has read them; 1m or more."),
+    ),
     "1d",
   ),
 });

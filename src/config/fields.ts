@@ -3,7 +3,7 @@ import type { FieldDescription } from "../core/description.ts";
 import { say } from "./issue_text.ts";
 import { keysOf } from "./json_value.ts";
 import { fieldName } from "./names.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import { aggregateSchemas, relationSchemas } from "./relations.ts";
 import { scalarField, shorthand, type Unnamed } from "./scalars.ts";
 

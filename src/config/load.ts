@@ -9,7 +9,7 @@ import { type ConfigPath, formatPath, parsePath } from "./config_path.ts";
 import { issueProblems } from "./issues.ts";
 import { keysOf } from "./json_value.ts";
 import { type Jsonc, readJsonc } from "./jsonc.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import {
   createResolver,
   type Environment,

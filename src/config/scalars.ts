@@ -3,7 +3,7 @@ import type { FieldDescription, ScalarType, Transform } from "../core/descriptio
 import { notSupported, say } from "./issue_text.ts";
 import { jsonValue, keysOf } from "./json_value.ts";
 import { column } from "./names.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import { later, text, whole, word } from "./units.ts";
 
 /** A field that doesn't know its name yet: the name is its key in `fields`. */

@@ -1,7 +1,7 @@
 import type * as v from "valibot";
 import type { Problem } from "../core/problem.ts";
 import { type ConfigPath, formatPath } from "./config_path.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../core/nearest.ts";
 
 /**
  * What valibot's own pass over a config doesn't say: every unknown key (it names the first of each

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import { notSupported, say } from "./issue_text.ts";
 
 // Built at load: constants come before the schemas that use them.

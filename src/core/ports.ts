@@ -19,6 +19,11 @@ export interface Anchor {
    * part of count as unseeded too (design 3.8). With the reason.
    */
   readonly gaps: ReadonlyMap<string, string>;
+  /**
+   * Tables (`tableId`) whose changes are delivered to whoever is there, and never again: a sink that
+   * was left out meanwhile has missed them. Absent: none.
+   */
+  readonly once?: ReadonlySet<string>;
   /** The source's clock: `confirmed().through` past it means that the capture has caught up. */
   readonly now: string;
 }

@@ -56,6 +56,7 @@ export async function prepare(
   const anchor = await capture.prepare(resumed?.cursor, !options.skipBackfill, signal);
   if (!options.rebase) { for (const [name, c] of stored) refuseOther(name, c, anchor); }
 
+  const sequence = known.reduce((highest, c) => Math.max(highest, c.sequence), 0);
   const coverage = new Map<string, Record<string, Coverage>>();
   const seeds: Seed[] = [];
   for (const plan of builder.plans) {
@@ -63,7 +64,12 @@ export async function prepare(
     for (const sink of routesOf(plan, sinks)) {
       const state = await sink.seedState(plan, signal);
       const covered = stored.get(sink.name)?.coverage[name];
-      const gap = anchor.fresh || plan.tables.some((table) => anchor.gaps.has(tableId(table)));
+      // Sinks that go together are a save apart at most.
+      const absent = (stored.get(sink.name)?.sequence ?? 0) < sequence - 1;
+      const gap = anchor.fresh ||
+        plan.tables.map(tableId).some((id) =>
+          anchor.gaps.has(id) || (absent && anchor.once?.has(id) === true)
+        );
       const follows = !gap && state !== undefined && covered?.seed === state.seed &&
         covered.hash === hash && covered.fingerprint === fingerprint;
       const seed = follows ? state.seed : crypto.randomUUID();
@@ -83,7 +89,7 @@ export async function prepare(
   return {
     anchor,
     epoch: nextEpoch(known.map((c) => c.epoch), anchor, options.rebase),
-    sequence: known.reduce((highest, c) => Math.max(highest, c.sequence), 0),
+    sequence,
     coverage,
     seeds: joined(seeds),
     keysCompared: anchor.fresh ? {} : earliest(known.map((c) => c.keysCompared ?? {})),

@@ -53,8 +53,8 @@ export function assign(
       if ((RANKS[stream] ?? 0) > RANKS[chosen.stream]) {
         lowered.set(id, `${WORDS[stream]} before, by ${WORDS[chosen.stream]} now`);
       }
-      // Its next sweep reads from the last one's bound on, whatever else follows the table.
-      if (stream === "sweep") due.add(id);
+      // Its next sweep reads from the last one's bound on, whatever else follows the table; if it has one.
+      if (stream === "sweep" && all.some((way) => way.stream === "sweep")) due.add(id);
       else {
         const old = all.find((way) => way.stream === stream && way.signature === signature);
         if (old === undefined || old.stream === chosen.stream) {

@@ -14,16 +14,16 @@ import { notice } from "../flow/notice.ts";
 import { assign, type Assignment } from "./assignment.ts";
 import { formatCaptureCursor, parseCaptureCursor, type StoredStreams } from "./capture_cursor.ts";
 import type { Database } from "./client.ts";
-import { compareIdentity, readIdentity } from "./identity.ts";
+import { compareIdentity, readCheckpoint, readIdentity } from "./identity.ts";
 import { openStream, type StreamSettings } from "./open_stream.ts";
 import { fitting } from "./poll/fitting.ts";
 import { readClock } from "./poll/listing.ts";
 import { formatMicros, type Micros } from "./poll/micros.ts";
 import { behindPooler } from "./poll/refusals.ts";
 import { seenVersions } from "./poll/seen_versions.ts";
-import { type ServerWatch, serverWatch } from "./server_watch.ts";
+import { refuseEarlier, type ServerWatch, serverWatch } from "./server_watch.ts";
 import { estimateRows, snapshotKeys } from "./snapshot.ts";
-import type { ChangeStream, StreamContext, StreamPosition } from "./stream.ts";
+import type { ChangeStream, Opened, StreamContext, StreamPosition } from "./stream.ts";
 import type { CapturePlan, Way } from "./ways.ts";
 
 export interface CaptureOptions {
@@ -32,7 +32,7 @@ export interface CaptureOptions {
   /** For snapshots, and whatever else reads for this process. Stays the caller's to close. */
   readonly readers: Database;
   /** Opens connections under `applicationName`, the readers' too: B tells our own by it. */
-  open(connections: number, how: { readonly writes: boolean }): Database;
+  open(connections: number, how: Opened): Database;
   readonly applicationName: string;
   readonly settings: StreamSettings;
   readonly pageSize: number;
@@ -48,12 +48,13 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
   let watch: ServerWatch | undefined;
   /** The server's WAL position when something was last acknowledged. */
   let wal = 0n;
+  let pm: string | undefined;
   let running: readonly Running[] = [];
 
   const context: StreamContext = {
     readers,
     open(connections, how): Database {
-      const database = options.open(connections, { writes: how?.writes === true });
+      const database = options.open(connections, how ?? {});
       databases.push(database);
       return database;
     },
@@ -112,6 +113,10 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
     const fresh = found === undefined || compareIdentity(found.source, identity) === "promoted";
     wal = fresh ? clock.wal : found.wal;
     watch = serverWatch(fresh ? 0n : found.wal, clock);
+    pm = clock.inRecovery ? undefined : clock.pm;
+    if (!fresh && pm !== undefined && found.pm !== undefined && found.pm !== pm) {
+      refuseEarlier(found.wal, await readCheckpoint(readers, signal));
+    }
     const resumed: StoredStreams = fresh ? {} : found.streams;
     const assignment = assign(plan.ways, resumed);
     const gaps = new Map(fresh ? [] : assignment.gaps);
@@ -137,6 +142,7 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
       positionKind: clock.inRecovery ? "replay" : "flush",
       fresh,
       gaps: new Map([...joined.map((id) => [id, JOINED] as const), ...gaps]),
+      once: claimedBy(plan),
       now: formatMicros(clock.clock),
     };
   }
@@ -193,15 +199,16 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
       if (own !== undefined && (through === undefined || own < through)) through = own;
     }
     return {
-      cursor: formatCaptureCursor({ source: identity, wal, streams }),
+      cursor: formatCaptureCursor({ source: identity, wal, pm, streams }),
       through: formatMicros(through ?? 0n),
     };
   }
 
-  /** Ends the streams that only drained, once they have. */
+  /** Ends the streams that only drained, once they have. One may move before the next is prepared. */
   function endDrained(): void {
     for (const each of running) {
-      if (each.leaving.size === 0 || each.tables.size > 0 || isOver(each)) continue;
+      if (each.drainedAt === undefined || each.tables.size > 0 || isOver(each)) continue;
+      if (each.leaving.size === 0) continue;
       if (isDrained(each, each.stream.confirmed())) each.drained.abort(DRAINED);
     }
   }
@@ -236,6 +243,13 @@ function isDrained({ drainedAt }: Running, { through }: StreamPosition): boolean
 
 function isOver({ drained }: Running): boolean {
   return drained.signal.aborted;
+}
+
+/** What is claimed from an outbox is gone from there. */
+function claimedBy({ ways, outbox }: CapturePlan): ReadonlySet<string> {
+  const claims = outbox?.mode === "mark" || outbox?.mode === "delete";
+  const ids = [...ways].filter(([, [{ kind }]]) => claims && kind === "outbox").map(([id]) => id);
+  return new Set(ids);
 }
 
 function signaturesOf(ways: ReadonlyMap<string, Way>): ReadonlyMap<string, string> {

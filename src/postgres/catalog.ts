@@ -25,8 +25,11 @@ export interface CatalogTable {
   /** Column names of the primary key, in its order; undefined: there is none. */
   readonly primaryKey: readonly string[] | undefined;
   readonly indexes: readonly CatalogIndex[];
-  /** Partitions that hold rows, as oids in order; [] unless partitioned. */
-  readonly leaves: readonly string[];
+  /**
+   * What is read with it: partitions and heirs of any depth, each as its oid and the transaction that
+   * attached it. One that was detached and is back may hold what no capture has seen.
+   */
+  readonly below: readonly string[];
   /** Row-level security is declared on the table. */
   readonly rowSecurity: boolean;
   /** A policy applies to this role: rows may be hidden from it. */
@@ -142,7 +145,7 @@ export async function loadCatalog(
       columns: columnsOf.get(oid) ?? [],
       primaryKey: primary?.index.columns.filter((name) => name !== null),
       indexes: own.map((entry) => entry.index),
-      leaves: leaves.map((leaf) => leaf.oid),
+      below: JSON.parse(text(row, 16)) as string[],
       rowSecurity: row[5] === "t",
       rowSecurityActive: row[6] === "t",
       canSelect: row[7] === "t",
@@ -232,7 +235,11 @@ SELECT w.s, w.n, c.oid, c.relkind,
   (WITH RECURSIVE below(oid) AS (
      SELECT c.oid UNION SELECT h.inhrelid FROM below JOIN pg_inherits h ON h.inhparent = below.oid)
    SELECT coalesce(sum(greatest(p.relpages, 0)), 0) FROM below JOIN pg_class p ON p.oid = below.oid),
-  pg_is_in_recovery()
+  pg_is_in_recovery(),
+  coalesce((WITH RECURSIVE below(oid, link) AS (
+     SELECT c.oid, NULL UNION
+     SELECT h.inhrelid, h.xmin::text FROM below JOIN pg_inherits h ON h.inhparent = below.oid)
+   SELECT json_agg(concat(oid, ':', link) ORDER BY oid, link)::text FROM below WHERE link <> ''), '[]')
 FROM (SELECT 1) AS always
 LEFT JOIN unnest($1::text[], $2::text[]) AS w(s, n) ON true
 LEFT JOIN pg_namespace n ON n.nspname = w.s

@@ -53,7 +53,12 @@ export interface DatabaseOptions {
   readonly statementTimeoutMs: number;
   /** Statements may write: for what acknowledges in the database. Default: read-only. */
   readonly writes?: boolean;
+  /** More settings for each session, or over the usual ones; by each transaction behind a pooler. */
+  readonly settings?: SessionSettings;
 }
+
+/** By name, as `SET` takes them. */
+export type SessionSettings = Readonly<Record<string, string>>;
 
 export interface TlsOptions {
   readonly mode: "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
@@ -225,12 +230,13 @@ function sessionSettings(options: DatabaseOptions): Record<string, string> {
     max_parallel_workers_per_gather: "0",
     // The size of a batch changes from call to call: a plan made for another one may not fit.
     plan_cache_mode: "force_custom_plan",
+    ...options.settings,
   };
 }
 
 function settingsStatement(settings: Readonly<Record<string, string>>): string {
   const calls = Object.entries(settings).map(([name, value]) =>
-    `set_config('${name}', '${value}', true)`
+    `set_config('${name}', '${value.replaceAll("'", "''")}', true)`
   );
   return `SELECT ${calls.join(", ")}`;
 }

@@ -38,6 +38,12 @@ export function compareIdentity(
   return found.timeline > stored.timeline ? "promoted" : "same";
 }
 
+/** Where the last checkpoint begins in the WAL, in bytes. A server that starts makes one before it answers. */
+export async function readCheckpoint(database: Database, signal: AbortSignal): Promise<bigint> {
+  const [row] = await database.query({ text: CHECKPOINT }, signal);
+  return BigInt(String(row?.[0]));
+}
+
 export function sourceChanged(how: string): FatalError {
   return new FatalError(
     "SOURCE_CHANGED",
@@ -52,3 +58,5 @@ const IDENTITY = `SELECT (SELECT system_identifier::text FROM pg_control_system(
   THEN (SELECT lpad(to_hex(timeline_id), 8, '0') FROM pg_control_checkpoint())
   ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END,
  current_database()::text`;
+
+const CHECKPOINT = "SELECT (checkpoint_lsn - '0/0')::text FROM pg_control_checkpoint()";

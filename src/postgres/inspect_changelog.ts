@@ -23,7 +23,7 @@ export async function inspectConsumers(
       path: "source.changelog",
       message: `Consumer "${name}" of the changelog in schema "${schema}" was last seen ` +
         `${durationText(ms)} ago: all changes since are kept for it`,
-      hint: `If it won't come back: driftless changelog forget ${JSON.stringify(name)}`,
+      hint: `If it won't come back: driftless changelog forget ${JSON.stringify(name)} --apply`,
     })),
   };
 }

@@ -8,6 +8,7 @@ import { tableId } from "../core/table.ts";
 import type { CatalogTable } from "./catalog.ts";
 import type { Choice } from "./choose.ts";
 import { outboxClaim } from "./outbox/outbox_claims.ts";
+import { ALONE_MS } from "./sweep/bounds.ts";
 import type { OutboxSettings, SweepSettings, Way } from "./ways.ts";
 
 export interface LevelFacts {
@@ -18,6 +19,8 @@ export interface LevelFacts {
   /** Its rows show in other tables' documents. */
   readonly child: boolean;
   readonly sweeps: SweepSettings;
+  /** Of all tables that are swept: they take turns, so that each may be as late as all together. */
+  readonly sweptPages: number;
   readonly lagMs: number;
   readonly standby: boolean;
   readonly outbox: OutboxSettings["mode"] | undefined;
@@ -87,7 +90,11 @@ export function levelOf(way: Way, facts: LevelFacts): TableLevel {
         deletes: true,
         found: { changes: "when hinted at", deletes: "when hinted at" },
         claim: `${outboxClaim(facts.outbox ?? "xid")}; what it writes no row for is ` +
-          (rows === undefined ? "not seen" : `found ${rows} by the row sweep, deletes apart`),
+          (rows === undefined ? "not seen" : `found ${rows} by the row sweep, deletes apart`) +
+          // A hint holds a key: the parent that a row had is nowhere.
+          (facts.child
+            ? "; a row that is deleted, or moves to another parent, needs one for the parent it left"
+            : ""),
       };
     case "sweep": {
       const both = facts.sweeps.keysMs !== undefined;
@@ -105,14 +112,13 @@ export function levelOf(way: Way, facts: LevelFacts): TableLevel {
   }
 }
 
-/** The pause between two sweeps of a table that nothing else follows. */
-const ALONE_MS = 60_000;
 /** Measured on two cores: a page of 8 KiB that isn't in memory, read and filtered. */
 const PAGE_MS = 0.07;
 
 /** Read, and waited for so that no more than the duty cycle is used. */
-function durationMs({ table, sweeps }: LevelFacts): number {
-  return table.pages * PAGE_MS / sweeps.dutyCycle;
+function durationMs({ sweptPages, sweeps }: LevelFacts): number {
+  // An estimate: of less than half a second nobody wants to be told.
+  return Math.round(sweptPages * PAGE_MS / sweeps.dutyCycle / 1000) * 1000;
 }
 
 function aloneMs(facts: LevelFacts): number {

@@ -58,14 +58,11 @@ export function openStream(
           ...ways.flatMap((way) => way.kind === "sweep" ? [way.table] : []),
         ],
         settings: plan.sweeps,
-        aloneMs: settings.aloneMs ?? SWEPT_ALONE_MS,
+        ...(settings.aloneMs === undefined ? {} : { aloneMs: settings.aloneMs }),
         once,
       }, context);
   }
 }
-
-/** What `check` says of tables on sweeps alone holds for this. */
-export const SWEPT_ALONE_MS = 60_000;
 
 function missing(what: string): never {
   throw new Error(`Cannot follow by the ${what}: the plan doesn't say where it is`);

@@ -43,6 +43,20 @@ export function serverWatch(wal: bigint, anchored: Clock): ServerWatch {
   };
 }
 
+/**
+ * Refuses a server that went back in time and has written as much WAL as it lost since: each read after
+ * a start may write some. A primary writes a checkpoint before it answers, behind all WAL that was
+ * flushed before it ended, however it ended; so on one that was started since, no checkpoint begins
+ * before `wal`. Two primaries of one timeline are one server, or copies of one.
+ */
+export function refuseEarlier(wal: bigint, checkpoint: bigint): void {
+  if (checkpoint >= wal) return;
+  throw sourceChanged(
+    `its last checkpoint is at ${checkpoint}, before ${wal}, though it was restarted since: ` +
+      "it went back in time",
+  );
+}
+
 function behind(clock: Clock, highest: bigint): RetryableError {
   return new RetryableError(
     "STANDBY_BEHIND",

@@ -11,7 +11,7 @@ import { loadOutbox, outboxChance, outboxProblemsOf, type OutboxState } from "./
 import { type Database, quote } from "./client.ts";
 import { type CaptureTable, captureTables, endOf, pathsOf } from "./documents/paths.ts";
 import type { PlannedIndex } from "./documents/plan.ts";
-import { nearest } from "./documents/nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import { prepareDocuments, tablesOf } from "./documents/prepare.ts";
 import { levelOf } from "./levels.ts";
 import type { Refusal, StampDefaults } from "./poll/stamps.ts";
@@ -184,14 +184,21 @@ function levelsOf(
   plans: readonly PlannedIndex[],
   catalog: Catalog,
   choices: ReadonlyMap<string, Choice>,
-  { sweeps, lagMs, outbox }: SourceWishes,
+  { sweeps: { keysMs, ...rest }, rowSecurity, lagMs, outbox }: SourceWishes,
 ): readonly TableLevel[] {
+  // Rows that are hidden would look deleted: then no keys are compared.
+  const sweeps = { ...rest, keysMs: rowSecurity === "allow" ? undefined : keysMs };
   const roots = new Set(plans.map(({ root }) => tableId(root)));
   const children = new Set(
     plans.flatMap(({ bound }) => pathsOf(bound)).flatMap((path) => {
       const end = endOf(path);
       return end === undefined ? [] : [tableId(end.ref)];
     }),
+  );
+  const sweptPages = [...choices].reduce(
+    (sum, [id, { swept }]) =>
+      swept === undefined ? sum : sum + (catalog.tables.get(id)?.pages ?? 0),
+    0,
   );
   return [...choices].flatMap(([id, choice]) => {
     const [way] = choice.ways;
@@ -204,6 +211,7 @@ function levelsOf(
         table,
         ...place,
         sweeps,
+        sweptPages,
         lagMs,
         standby: catalog.standby,
         outbox: outbox?.mode,

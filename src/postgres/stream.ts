@@ -3,7 +3,7 @@ import type { Delivery } from "../core/delivery.ts";
 import type { Observer } from "../core/events.ts";
 import type { Json } from "../core/json.ts";
 import type { SourceIdentity } from "../core/source.ts";
-import type { Database } from "./client.ts";
+import type { Database, SessionSettings } from "./client.ts";
 import type { Clock } from "./poll/listing.ts";
 import type { Micros } from "./poll/micros.ts";
 import type { SeenVersions } from "./poll/seen_versions.ts";
@@ -61,12 +61,19 @@ export interface StreamPosition {
   readonly through: Micros | undefined;
 }
 
+/** What a stream asks of its connections. */
+export interface Opened {
+  /** To acknowledge in the database. */
+  readonly writes?: boolean;
+  readonly settings?: SessionSettings;
+}
+
 /** What streams are given to work with. */
 export interface StreamContext {
   /** Shared with snapshots and builds. */
   readonly readers: Database;
-  /** Connections of one's own, closed with the capture. `writes`: for a stream that has to acknowledge in the database. */
-  open(connections: number, options?: { readonly writes?: boolean }): Database;
+  /** Connections of one's own, closed with the capture. */
+  open(connections: number, how?: Opened): Database;
   /** All backends of this process, for B to leave out. */
   own(): { readonly pids: readonly number[]; readonly applicationName: string };
   /**

@@ -29,12 +29,14 @@ const ROWS = Number(process.env["ROWS"] ?? "1000000");
 const DOCUMENTS = Number(process.env["DOCUMENTS"] ?? "300000");
 const SIGNAL = new AbortController().signal;
 const EPOCH = { number: 1, timeline: 1, kind: "flush" } as const;
+/** Of the first column. */
+const WIDTH = 52;
 const EVERY = Array.from({ length: BUCKETS }, (_, bucket) => bucket);
 
-const rows: string[][] = [];
+const results: Record<string, string> = {};
 const say = (what: string, figure: string) => {
-  rows.push([what, figure]);
-  process.stderr.write(`${what}: ${figure}\n`);
+  results[what] = figure;
+  process.stdout.write(`${what.padEnd(WIDTH)}  ${figure}\n`);
 };
 const timed = async <T>(work: () => Promise<T>): Promise<[number, T]> => {
   const startedAt = performance.now();
@@ -75,8 +77,7 @@ try {
   await db[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 }
-const width = Math.max(...rows.map(([what]) => what?.length ?? 0));
-for (const [what = "", figure] of rows) process.stdout.write(`${what.padEnd(width)}  ${figure}\n`);
+process.stdout.write(`${JSON.stringify({ keySweep: results })}\n`);
 await cleanUp();
 
 async function bench(): Promise<void> {
@@ -142,7 +143,7 @@ async function bench(): Promise<void> {
       const { tookMs, text } = await latencies(() => keys.keySums("users", SIGNAL));
       const name = `sums of ${ROWS} rows in Postgres, duty cycle ${dutyCycle}`;
       say(name, ms(tookMs));
-      say("  point queries meanwhile", text);
+      say(`  point queries meanwhile, duty cycle ${dutyCycle}`, text);
     }
     const keys = sourceKeys({ database, plans, dutyCycle: 1 });
     const [few] = await timed(() => Array.fromAsync(keys.idsIn("users", [17], SIGNAL)));

@@ -1,107 +1,65 @@
 /**
- * `make bench`: this machine's ceiling and our figures, in turn, in one run. BENCH_DIR names the
- * folder with the ceilings' scripts (schema.sql, document.sql, bare.mjs).
+ * deno run -A test/bench/run.ts [part…]: `make bench`. Runs the parts one after another, each in a
+ * process and on servers of its own, and prints what they found as one line of JSON at the end. Ends
+ * with 1 when a part failed.
  */
-import { ok } from "node:assert/strict";
-import { copyFile, mkdtemp, rm, stat, symlink } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { spawn } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
-import { createDatabase } from "../support/postgres.ts";
-import { startOpenSearch } from "../support/opensearch.ts";
+import { createInterface } from "node:readline";
+import { stopAtExit } from "../support/janitor.ts";
 import { root } from "../support/toolchain.ts";
-import { measureLive } from "./latency.ts";
-import { finish, median } from "./process.ts";
-import { seedOnce } from "./seed.ts";
-import { loadUsers } from "./shop.ts";
 
-const benchDir = process.env["BENCH_DIR"] ?? join(root, "..", "shared", "bench");
-const rounds = Number(process.env["ROUNDS"] ?? "5");
-const binary = join(root, "dist", "driftless");
-const say = (line: string) => process.stdout.write(`${line}\n`);
+/** By name: the scripts. A line of theirs that is a JSON object is a result. */
+const PARTS: Readonly<Record<string, readonly string[]>> = {
+  /** Throughput beside the machine's ceiling, latency and idle CPU of the compiled binary. */
+  whole: ["whole.ts"],
+  /** Commit → capture → durable, for each way of following a table. */
+  levels: ["levels.ts"],
+  /** A hundred tables and nothing to do. */
+  idle: ["idle.ts"],
+  /** A million rows by their versions, and by their keys. */
+  sweeps: ["sweep.ts", "key_sweep.ts"],
+  /** What following costs the writers: needs pgbench, runs when it is named. */
+  writes: ["write_overhead.ts"],
+};
+const UNASKED = ["whole", "levels", "idle", "sweeps"];
 
-await using big = await createDatabase();
-await using small = await createDatabase();
-const search = await startOpenSearch({ heap: "2g" });
-const scripts = await mkdtemp(join(tmpdir(), "driftless-bench-"));
-try {
-  await loadUsers(big.url, benchDir, 300_000);
-  await loadUsers(small.url, benchDir, 30_000);
-  for (const name of ["bare.mjs", "document.sql"]) {
-    await copyFile(join(benchDir, name), join(scripts, name));
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !Object.hasOwn(PARTS, name));
+if (unknown.length > 0) {
+  const known = Object.keys(PARTS).join(", ");
+  process.stderr.write(`Cannot run part "${unknown.join(", ")}": the parts are ${known}\n`);
+  process.exit(2);
+}
+const results: Record<string, unknown> = {};
+let failed = 0;
+for (const name of asked.length === 0 ? UNASKED : asked) {
+  for (const script of PARTS[name] ?? []) {
+    process.stdout.write(`\n${name}: test/bench/${script}\n`);
+    const code = await runScript(script);
+    if (code === 0) continue;
+    failed++;
+    process.stderr.write(`${script} ended with ${code}\n`);
   }
-  await symlink(join(root, "node_modules"), join(scripts, "node_modules"));
-  const port = new URL(search.url).port;
-  const bare = async () => {
-    const bun = join(root, ".tools", "node_modules", ".bin", "bun");
-    const result = await finish(bun, [join(scripts, "bare.mjs"), big.url, port]);
-    ok(result.code === 0, result.stderr);
-    return (JSON.parse(result.stdout) as { docs_s: number }).docs_s;
-  };
-  const ours = () => seedOnce(binary, big.readerUrl, { type: "opensearch", url: search.url });
+}
+process.stdout.write(`\n${JSON.stringify(results)}\n`);
+process.exitCode = failed === 0 ? 0 : 1;
 
-  say(`warming up, then ${rounds} rounds in turn: bare.mjs, driftless`);
-  await bare();
-  await ours();
-  const bares: number[] = [];
-  const seeds = [];
-  for (let i = 0; i < rounds; i++) {
-    bares.push(await bare());
-    seeds.push(await ours());
-    say(`  bare ${bares[i]}/s   driftless ${seeds[i]?.perSecond}/s`);
-  }
-  const figures = seeds.map((each) => each.perSecond);
-  const ratios = figures.map((each, i) => each / (bares[i] ?? NaN));
-  say(
-    `seed 300,000 into OpenSearch: median ${median(figures)}/s; bare.mjs ${median(bares)}/s; ` +
-      `ratio pair by pair ${median(ratios).toFixed(2)}`,
-  );
-  say(
-    `  peak memory ${median(seeds.map((each) => each.peakMiB))} MiB, ` +
-      `CPU ${median(seeds.map((each) => each.cpuSeconds)).toFixed(1)} s`,
-  );
-
-  const few = [];
-  for (let i = 0; i < 3; i++) {
-    few.push(await seedOnce(binary, small.readerUrl, { type: "opensearch", url: search.url }));
-  }
-  say(
-    `seed 30,000 into OpenSearch: median ${median(few.map((f) => f.perSecond))}/s, ` +
-      `peak memory ${median(few.map((f) => f.peakMiB))} MiB`,
-  );
-
-  const files = [];
-  for (let i = 0; i < 3; i++) files.push(await seedOnce(binary, big.readerUrl, { type: "sqlite" }));
-  say(
-    `seed 300,000 into sqlite: median ${median(files.map((f) => f.perSecond))}/s, ` +
-      `peak memory ${median(files.map((f) => f.peakMiB))} MiB`,
-  );
-
-  const database = { admin: small.url, reader: small.readerUrl };
-  const live = await measureLive(binary, database, search.url, {
-    interval: "50ms",
-    samples: 200,
-    idleMs: 10_000,
+/** Passes its lines on, and keeps its results. */
+async function runScript(script: string): Promise<number> {
+  const path = join(root, "test", "bench", script);
+  const child = spawn(process.execPath, ["run", "-A", "--no-check", path], {
+    stdio: ["ignore", "pipe", "inherit"],
   });
-  for (const kind of ["root", "child"] as const) {
-    const { p50, p99, samples } = live[kind];
-    say(`commit → durable, ${kind}, 50 ms poll: p50 ${p50} ms, p99 ${p99} ms (${samples} samples)`);
-  }
-  say(`idle at a 50 ms poll: ${(live.idleCore * 100).toFixed(2)} % of a core`);
-  const calm = await measureLive(binary, database, search.url, {
-    interval: "5s",
-    samples: 0,
-    idleMs: 20_000,
+  if (child.pid !== undefined) stopAtExit(child.pid);
+  const ended = new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve(code ?? 1));
   });
-  say(
-    `idle at a 5 s poll (the default's longest): ${(calm.idleCore * 100).toFixed(2)} % of a core`,
-  );
-
-  const starts = [];
-  for (let i = 0; i < 9; i++) starts.push((await finish(binary, ["--version"])).ms);
-  const { size } = await stat(binary);
-  say(`binary ${(size / 1048576).toFixed(0)} MiB, --version in ${median(starts).toFixed(0)} ms`);
-} finally {
-  await search.stop();
-  await rm(scripts, { recursive: true, force: true });
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.startsWith("{")) Object.assign(results, JSON.parse(line));
+    else process.stdout.write(`${line}\n`);
+  }
+  return await ended;
 }

@@ -99,10 +99,17 @@ for (let i = 0; i < ROUNDS; i++) {
     each.samples.push(...await pointQueries(repeated));
   }
 }
+const results: Record<string, unknown> = { rows: ROWS, pages: Number(size?.["pages"]) };
 say("case                     sweep ms  statements ms  statements  query p50 ms  p99 ms  samples");
 for (const { name, samples, sweeps } of cases) {
   const figure = (pick: (each: Figure) => number) =>
     sweeps.length === 0 ? "-" : median(sweeps.map(pick)).toFixed(0);
+  results[name] = {
+    sweepMs: Number(figure((each) => each.ms)),
+    statements: Number(figure((each) => each.statements)),
+    queryP50Ms: quantile(samples, 0.5),
+    queryP99Ms: quantile(samples, 0.99),
+  };
   say([
     name.padEnd(23),
     figure((each) => each.ms).padStart(9),
@@ -118,3 +125,4 @@ say(
   `full pass, unthrottled, acknowledged at once: ${full.found} rows in ${full.ms.toFixed(0)} ms, ` +
     `${full.statements} statements of ${full.busyMs.toFixed(0)} ms in all`,
 );
+say(JSON.stringify({ rowSweep: { ...results, fullPass: { rows: full.found, ms: full.ms } } }));

@@ -67,7 +67,7 @@ for (const major of [18, 15] as const) {
       return await takeLines(db);
     };
 
-    test("log inserts, updates and deletes with keys and join columns, by statement", async () => {
+    test("log inserts, updates and deletes with keys and join columns", async () => {
       assert.deepEqual(
         await run("INSERT INTO item (id, name, box) VALUES (1, 'a', 7), (2, 'b', NULL)"),
         [
@@ -77,7 +77,7 @@ for (const major of [18, 15] as const) {
       );
       assert.deepEqual(await run("UPDATE item SET name = 'c'"), ['u item ["1"]', 'u item ["2"]']);
       assert.deepEqual(await run("UPDATE item SET box = 8 WHERE id = 1"), [
-        'u item ["1"] {"box":"7"} {"box":"8"}',
+        'u item ["1"] {"at":null,"box":"7"} {"at":null,"box":"8"}',
       ]);
       assert.deepEqual(
         await run("DELETE FROM item WHERE id = 1", "DELETE FROM item WHERE id = 99"),
@@ -95,9 +95,10 @@ for (const major of [18, 15] as const) {
       await run("INSERT INTO odd (id, f, p) VALUES (1.0, 0, '(1,2)')");
       assert.deepEqual(await run("UPDATE odd SET f = f, p = p"), []);
       assert.deepEqual(await run("UPDATE odd SET p = '(1,3)'"), ['u odd ["1.0"]']);
-      assert.deepEqual(await run("UPDATE odd SET f = '-0'"), [
-        'u odd ["1.0"] {"f":"0"} {"f":"-0"}',
-      ]);
+      assert.deepEqual(
+        (await run("UPDATE odd SET f = '-0'")).map((line) => line.match(/"f":"[^"]*"/g)),
+        [['"f":"0"', '"f":"-0"']],
+      );
       assert.deepEqual(
         (await run("UPDATE odd SET id = 1.00")).map((line) => line.slice(0, 14)).sort(),
         ['d odd ["1.0"] ', 'i odd ["1.00"]'],
@@ -112,7 +113,10 @@ for (const major of [18, 15] as const) {
         'i item ["5"] {"at":null,"box":null}',
       ]);
       await run("ALTER TABLE item DROP CONSTRAINT item_pkey, ADD PRIMARY KEY (id) DEFERRABLE");
-      assert.deepEqual(await run("UPDATE item SET id = 7 - id"), ['u item ["2"]', 'u item ["5"]']);
+      assert.deepEqual(
+        [...await run("UPDATE item SET id = 7 - id")].map((line) => line.slice(0, 12)).sort(),
+        ['d item ["2"]', 'd item ["5"]', 'i item ["2"]', 'i item ["5"]'],
+      );
     });
 
     test("see what upserts, COPY, MERGE and writing CTEs do", async () => {
@@ -180,7 +184,7 @@ for (const major of [18, 15] as const) {
       ]);
     });
 
-    test("log a table without a key by what it is joined by, each once", async () => {
+    test("log a table without a key by what it is joined by, inserts and deletes once", async () => {
       assert.deepEqual(
         [
           ...await run("INSERT INTO pair VALUES (1, 2), (1, 2), (NULL, 3)"),
@@ -190,10 +194,14 @@ for (const major of [18, 15] as const) {
           'i pair [null,"3"]',
         ],
       );
-      assert.deepEqual(await run("UPDATE pair SET b = 4 WHERE a = 1"), [
-        'd pair ["1","2"]',
-        'i pair ["1","4"]',
-      ]);
+      assert.deepEqual(
+        new Set(await run("UPDATE pair SET b = 4 WHERE a = 1")),
+        new Set([
+          'd pair ["1","2"]',
+          'i pair ["1","4"]',
+        ]),
+      );
+      assert.deepEqual(await run("UPDATE pair SET b = b WHERE a = 1"), []);
       assert.deepEqual(await run("DELETE FROM pair WHERE a = 1"), ['d pair ["1","4"]']);
     });
 
@@ -292,7 +300,7 @@ for (const major of [18, 15] as const) {
         await run(`INSERT INTO ${table} VALUES (1, 'a', 'b')`, `UPDATE ${table} SET o = 'c'`),
         [
           `i ${table} ["1"] {"o":"a","$driftless$":"b"}`,
-          `u ${table} ["1"] {"o":"a"} {"o":"c"}`,
+          `u ${table} ["1"] {"o":"a","$driftless$":"b"} {"o":"c","$driftless$":"b"}`,
         ],
       );
     });
@@ -588,6 +596,41 @@ for (const major of [18, 15] as const) {
         assert.equal((await takeLines(db)).length, 6);
       }
       writer.release();
+    });
+
+    test("doesn't mind that a column which it only compares gets another type", async () => {
+      const columns = "(id int PRIMARY KEY, v varchar(9), w text)";
+      await using db = await createDatabase(
+        `CREATE TABLE a ${columns}; CREATE TABLE q ${columns} PARTITION BY RANGE (id);
+         CREATE TABLE q1 PARTITION OF q DEFAULT`,
+        major,
+      );
+      for (const recorded of [["v"], undefined]) {
+        const wishes = ["a", "q"].map((table) => ({
+          table,
+          ...(recorded === undefined ? {} : { columns: recorded }),
+          joins: [],
+        }));
+        await installChangelog(db, wishes);
+        // One session with plans for the type before.
+        const writer = await db.sql.reserve();
+        for (const table of ["a", "q"]) {
+          await writer.unsafe(`INSERT INTO ${table} (id, v) VALUES (1, '1')`);
+          for (const type of ["text", "int USING v::int", "varchar(9)"]) {
+            await writer.unsafe(`UPDATE ${table} SET v = '2'`);
+            await db.sql.unsafe(`ALTER TABLE ${table} ALTER v TYPE ${type}`);
+            await takeLines(db);
+            await writer.unsafe(`UPDATE ${table} SET v = v`);
+            assert.deepEqual(await takeLines(db), [], `${table}: ${type}`);
+            await writer.unsafe(`UPDATE ${table} SET v = '3'`);
+            assert.deepEqual(await takeLines(db), [`u ${table} ["1"]`], `${table}: ${type}`);
+          }
+          assert.equal((await loggedState(db, table))?.intact, true);
+          await writer.unsafe(`TRUNCATE ${table}`);
+        }
+        await takeLines(db);
+        writer.release();
+      }
     });
 
     test("is refused when the table was touched between the plan and its run", async () => {

@@ -122,7 +122,9 @@ for (const major of [18, 15] as const) {
           await third.caughtUp();
           const all = [...second.delivered, ...third.delivered];
           const wanted = [1, 2, 3, 4, 5, 11, 12, 13, 14, 15].map((id) => `upsert item:${id}`);
-          deepEqual([...new Set(all)].sort(), wanted.sort(), `crash ${when} page ${at}`);
+          // The kept position trails until its WAL is flushed: what came just before may come again.
+          const found = [...new Set(all)].filter((each) => each !== "upsert item:0");
+          deepEqual(found.sort(), wanted.sort(), `crash ${when} page ${at}`);
         }
       }
     });
@@ -241,11 +243,12 @@ for (const major of [18, 15] as const) {
       await log.sql`INSERT INTO item VALUES (2)`;
       const stored = first.cursor();
 
-      // Ended before live has read anything: it is said again.
+      // Ended before live has read anything (the first clock is prepare's): it is said again.
+      let clocks = 0;
       const second = await log.run({
         stored,
         before: async ({ text }) => {
-          if (text.includes("clock_timestamp()")) throw new Error("crashed");
+          if (text.includes("clock_timestamp()") && ++clocks > 1) throw new Error("crashed");
         },
       });
       deepEqual([...second.prepared.gaps.keys()], ["public.item"]);

@@ -311,6 +311,11 @@ test(
     equal(shortOf(rows, "bare"), "L2 sweep: within 1 min; deletes not seen");
     const keys = await runCheck(folder, configOf(db, { sweeps: { rows: 0, keys: "2h" } }));
     equal(shortOf(keys, "stamped"), "L2 updated_at: at once; deletes within 2 h");
+
+    const hidden = await runCheck(folder, configOf(db, { rowSecurity: "allow" }));
+    const unstamped = "at once; unstamped within 1 h";
+    equal(shortOf(hidden, "stamped"), `L2 updated_at: ${unstamped}; deletes not seen`);
+    match(hidden.text, /^ +keys: off: /m);
   }),
 );
 

@@ -1,8 +1,9 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Problem } from "../../src/core/problem.ts";
-import { openDatabase } from "../../src/postgres/client.ts";
-import { missingOutboxIndex, readOutbox } from "../../src/postgres/outbox/inspect_outbox.ts";
+import { type Database, openDatabase } from "../../src/postgres/client.ts";
+import { indexProblem, outboxProblems } from "../../src/postgres/outbox/inspect_outbox.ts";
+import { loadOutboxFacts } from "../../src/postgres/outbox/outbox_facts.ts";
 import type { OutboxSettings } from "../../src/postgres/ways.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { type Mode, MODES, settingsOf } from "./outbox_fixture.ts";
@@ -173,4 +174,17 @@ function reader(url: string) {
     applicationName: "driftless/test",
     statementTimeoutMs: 10_000,
   });
+}
+
+async function readOutbox(database: Database, settings: OutboxSettings, signal: AbortSignal) {
+  return outboxProblems(settings, await loadOutboxFacts(database, settings.table, signal));
+}
+
+async function missingOutboxIndex(
+  database: Database,
+  settings: OutboxSettings,
+  signal: AbortSignal,
+) {
+  const facts = await loadOutboxFacts(database, settings.table, signal);
+  return facts === undefined ? undefined : indexProblem(settings, facts);
 }

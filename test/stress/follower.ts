@@ -9,7 +9,7 @@ import { readIdentity } from "../../src/postgres/identity.ts";
 import { readClock } from "../../src/postgres/poll/listing.ts";
 import type { Micros } from "../../src/postgres/poll/micros.ts";
 import { seenVersions } from "../../src/postgres/poll/seen_versions.ts";
-import type { ChangeStream, StreamContext } from "../../src/postgres/stream.ts";
+import type { ChangeStream, Opened, StreamContext } from "../../src/postgres/stream.ts";
 import { type Random, seededRandom } from "../support/stress_random.ts";
 import { Crash, disturbed, type Interference } from "./interference.ts";
 import type { Reader } from "./ledger.ts";
@@ -91,7 +91,7 @@ export function openFollower(spec: FollowerSpec, options: FollowerOptions): Foll
     await using stack = new AsyncDisposableStack();
     const name = `driftless/stress-${crypto.randomUUID()}`;
     const opened: Database[] = [];
-    const open = (connections: number, writes = false): Database => {
+    const open = (connections: number, how: Opened = {}): Database => {
       const database = openDatabase({
         url: spec.url,
         pooler: spec.pooler,
@@ -99,7 +99,7 @@ export function openFollower(spec: FollowerSpec, options: FollowerOptions): Foll
         maxConnections: connections,
         applicationName: name,
         statementTimeoutMs: 30_000,
-        ...(writes ? { writes } : {}),
+        ...how,
       });
       opened.push(database);
       stack.use(database);
@@ -113,7 +113,7 @@ export function openFollower(spec: FollowerSpec, options: FollowerOptions): Foll
     };
     const context: StreamContext = {
       readers,
-      open: (connections, how) => open(connections, how?.writes === true),
+      open,
       own: () => ({ pids: opened.flatMap((each) => each.ownPids()), applicationName: name }),
       saw: () => {},
       seen: seenVersions(50_000),

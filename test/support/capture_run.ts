@@ -17,6 +17,7 @@ import type { StreamSettings } from "../../src/postgres/open_stream.ts";
 import { readClock } from "../../src/postgres/poll/listing.ts";
 import { formatMicros } from "../../src/postgres/poll/micros.ts";
 import { planSource, type SourcePlan } from "../../src/postgres/source_plan.ts";
+import type { Opened } from "../../src/postgres/stream.ts";
 import type { CapturePlan } from "../../src/postgres/ways.ts";
 import { eventually } from "./eventually.ts";
 
@@ -31,7 +32,8 @@ export interface CaptureRunOptions {
   readonly pooler?: "none" | "transaction";
   readonly pageSize?: number;
   readonly intervalMs?: number;
-  readonly marginMs?: number;
+  /** Null: the config's default. */
+  readonly marginMs?: number | null;
   readonly settings?: Partial<StreamSettings>;
   readonly alter?: (plan: CapturePlan) => CapturePlan;
   /** Runs before each statement of the streams' own connections, which are then sent one at a time. */
@@ -72,7 +74,7 @@ export async function runCapture(options: CaptureRunOptions): Promise<CaptureRun
       poll: {
         minInterval: `${intervalMs}ms`,
         maxInterval: `${intervalMs}ms`,
-        margin: `${marginMs}ms`,
+        ...(marginMs === null ? {} : { margin: `${marginMs}ms` }),
         pageSize,
       },
     },
@@ -84,7 +86,7 @@ export async function runCapture(options: CaptureRunOptions): Promise<CaptureRun
   const stop = new AbortController();
   const stack = new AsyncDisposableStack();
   const applicationName = `driftless/test-${crypto.randomUUID()}`;
-  const open = (maxConnections: number, writes = false): Database =>
+  const open = (maxConnections: number, how: Opened = {}): Database =>
     openDatabase({
       url: options.url,
       pooler,
@@ -92,7 +94,7 @@ export async function runCapture(options: CaptureRunOptions): Promise<CaptureRun
       maxConnections,
       applicationName,
       statementTimeoutMs: 60_000,
-      ...(writes ? { writes } : {}),
+      ...how,
     });
   const readers = stack.use(open(2));
   const plan = await planSource(readers, wishesOf(config), stop.signal);
@@ -102,9 +104,14 @@ export async function runCapture(options: CaptureRunOptions): Promise<CaptureRun
     plan: options.alter?.(plan.capture) ?? plan.capture,
     levels: plan.levels,
     readers,
-    open: (connections, { writes }) => hooked(open(connections, writes), options),
+    open: (connections, how) => hooked(open(connections, how), options),
     applicationName,
-    settings: { marginMs, lagMs: config.source.poll.lagMs, once: false, ...options.settings },
+    settings: {
+      marginMs: config.source.poll.marginMs,
+      lagMs: config.source.poll.lagMs,
+      once: false,
+      ...options.settings,
+    },
     pageSize,
     timing: config.source.poll,
     observe: (event) => events.push(event),

@@ -34,7 +34,7 @@ export function catalogTable(
     })),
     primaryKey: ["id"],
     indexes: [indexOn(["updated_at", "id"])],
-    leaves: [],
+    below: [],
     rowSecurity: false,
     rowSecurityActive: false,
     canSelect: true,

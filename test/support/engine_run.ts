@@ -12,6 +12,7 @@ import { openCapture } from "../../src/postgres/capture.ts";
 import { openDatabase } from "../../src/postgres/client.ts";
 import { openDocumentBuilder } from "../../src/postgres/documents/build.ts";
 import { planSource } from "../../src/postgres/source_plan.ts";
+import type { Opened } from "../../src/postgres/stream.ts";
 import { PEOPLE_INDEX } from "./people.ts";
 
 export interface EngineSetup {
@@ -20,6 +21,8 @@ export interface EngineSetup {
   readonly sinks: readonly Sink[];
   /** As in a config; default: the people index, called users. */
   readonly indexes?: Readonly<Record<string, unknown>>;
+  /** More of the config's source section. */
+  readonly source?: Readonly<Record<string, unknown>>;
   /** Default: the options' own; small batches, chunks and queues make boundaries frequent. */
   readonly options?: Partial<EngineOptions>;
   /** Stands between the engine and the real capture. */
@@ -155,6 +158,7 @@ async function openTestPipeline(
     source: {
       url: setup.url,
       poll: { minInterval: "5ms", maxInterval: "20ms", margin: "50ms", pageSize: 500 },
+      ...setup.source,
     },
     indexes: setup.indexes ?? { users: PEOPLE_INDEX },
   });
@@ -162,14 +166,14 @@ async function openTestPipeline(
   ok(config, JSON.stringify(problems));
   const { rowSecurity, poll } = config.source;
   const applicationName = `driftless/${crypto.randomUUID()}`;
-  const open = (maxConnections: number, writes = false) =>
+  const open = (maxConnections: number, how: Opened = {}) =>
     openDatabase({
       url: setup.url,
       pooler: "none",
       rowSecurity,
       maxConnections,
       applicationName,
-      ...(writes ? { writes } : {}),
+      ...how,
       statementTimeoutMs: 60_000,
     });
   const stack = new AsyncDisposableStack();
@@ -185,13 +189,19 @@ async function openTestPipeline(
         JSON.stringify(plan.problems),
       );
     }
+    for (const level of plan.levels) options.observe({ type: "table", level });
     const capture = stack.use(openCapture({
       plan: plan.capture,
       levels: plan.levels,
       readers,
-      open: (connections, { writes }) => open(connections, writes),
+      open,
       applicationName,
-      settings: { marginMs: poll.marginMs, lagMs: poll.lagMs, once: options.once },
+      settings: {
+        marginMs: poll.marginMs,
+        lagMs: poll.lagMs,
+        once: options.once,
+        aloneMs: ALONE_MS,
+      },
       pageSize: poll.pageSize,
       timing: poll,
       observe: options.observe,
@@ -203,6 +213,7 @@ async function openTestPipeline(
         plans: plan.plans,
         catalog: plan.catalog,
         maxDocumentBytes: config.maxDocumentBytes,
+        dutyCycle: config.source.sweeps.dutyCycle,
       }),
       sinks: setup.sinks,
       async watch(scope) {
@@ -221,3 +232,6 @@ async function openTestPipeline(
     throw error;
   }
 }
+
+/** A table that is swept alone doesn't keep a test waiting for a minute. */
+const ALONE_MS = 200;

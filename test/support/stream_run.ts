@@ -11,7 +11,7 @@ import {
 import { readIdentity } from "../../src/postgres/identity.ts";
 import { readClock } from "../../src/postgres/poll/listing.ts";
 import { seenVersions } from "../../src/postgres/poll/seen_versions.ts";
-import type { ChangeStream, Prepared, StreamContext } from "../../src/postgres/stream.ts";
+import type { ChangeStream, Opened, Prepared, StreamContext } from "../../src/postgres/stream.ts";
 import { eventually } from "./eventually.ts";
 
 export interface StreamRunOptions {
@@ -59,7 +59,7 @@ export async function runStream(
   const stack = new AsyncDisposableStack();
   const applicationName = `driftless/test-${crypto.randomUUID()}`;
   const opened: Database[] = [];
-  const open = (maxConnections: number, writes = false): Database => {
+  const open = (maxConnections: number, how: Opened = {}): Database => {
     const database = openDatabase({
       url: options.url,
       pooler,
@@ -67,7 +67,7 @@ export async function runStream(
       maxConnections,
       applicationName,
       statementTimeoutMs: 60_000,
-      ...(writes ? { writes } : {}),
+      ...how,
     });
     opened.push(database);
     return stack.use(hooked(database, options));
@@ -76,7 +76,7 @@ export async function runStream(
   const events: SyncEvent[] = [];
   const context: StreamContext = {
     readers,
-    open: (connections, how) => open(connections, how?.writes === true),
+    open,
     own: () => ({ pids: opened.flatMap((each) => each.ownPids()), applicationName }),
     saw: () => {},
     seen: seenVersions(50_000),

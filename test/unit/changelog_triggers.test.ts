@@ -3,7 +3,11 @@ import { describe, test } from "node:test";
 import type { CatalogTable } from "../../src/postgres/catalog.ts";
 import { renderScripts } from "../../src/postgres/changelog/install.ts";
 import { lacks, type RequiredTable, united } from "../../src/postgres/changelog/required.ts";
-import { expectedTriggers, type TableShape } from "../../src/postgres/changelog/triggers.ts";
+import {
+  expectedTriggers,
+  type TableShape,
+  triggerStatement,
+} from "../../src/postgres/changelog/triggers.ts";
 import { triggerFunction } from "../../src/postgres/changelog/triggers_function.ts";
 
 const SHAPE: TableShape = {
@@ -22,13 +26,17 @@ describe("the triggers a table needs", () => {
       `${name} ${member.oid}${copy ? " copy" : ""}`
     );
 
-  test("are a statement's, where rows can't come by another name", () => {
+  test("are a statement's but for updates, where rows can't come by another name", () => {
     assert.deepEqual(names(SHAPE), [
       "driftless_insert 7",
       "driftless_update 7",
       "driftless_delete 7",
       "driftless_truncate 7",
     ]);
+    const level = expectedTriggers(SHAPE).map((each) =>
+      /FOR EACH (\w+)/.exec(triggerStatement(each, "f"))?.[1]
+    );
+    assert.deepEqual(level, ["STATEMENT", "ROW", "STATEMENT", "STATEMENT"]);
   });
 
   test("are each row's on a partitioned table; Postgres copies them, but not TRUNCATE's", () => {

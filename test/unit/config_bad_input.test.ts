@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { formatPath, parsePath } from "../../src/config/config_path.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { nearest } from "../../src/config/nearest.ts";
+import { nearest } from "../../src/core/nearest.ts";
 
 const ENV = { DATABASE_URL: "postgres://reader@localhost/shop" };
 

@@ -130,6 +130,11 @@ describe("an outbox", () => {
   }
 });
 
+test("the changelog is kept for a minute at least", async () => {
+  const { changelog } = await sourceOf({ changelog: { retention: "1m" } });
+  assert.equal(changelog?.retentionMs, 60_000);
+});
+
 test("sweeps and the changelog refuse what they can't take", async () => {
   const cases: readonly [object, RegExp][] = [
     [{ sweeps: true }, /source\.sweeps: Expected an object/],
@@ -139,6 +144,7 @@ test("sweeps and the changelog refuse what they can't take", async () => {
     [{ sweeps: { massDelete: true } }, /Did you mean "massDeletes"/],
     [{ changelog: { schema: "" } }, /Expected a schema name/],
     [{ changelog: { retention: 0 } }, /Expected a duration/],
+    [{ changelog: { retention: "59s" } }, /changelog\.retention: .*at least 1 minute/],
     [{ changelog: "driftless" }, /Expected an object/],
     [{ poll: { lag: 30 } }, /Expected a duration/],
   ];

@@ -1,4 +1,4 @@
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match } from "node:assert/strict";
 import { describe, test } from "node:test";
 import { durationText } from "../../src/core/duration_text.ts";
 import type { CatalogTable } from "../../src/postgres/catalog.ts";
@@ -125,6 +125,7 @@ describe("a row sweep", () => {
         root: true,
         child: false,
         sweeps,
+        sweptPages: given.pages,
         lagMs: 0,
         standby: false,
       };
@@ -147,6 +148,7 @@ test("what a row's delete means depends on the documents that it is part of", ()
       root,
       child,
       sweeps: OPTIONS.sweeps,
+      sweptPages: 0,
       lagMs: 0,
       standby: false,
     };
@@ -156,6 +158,26 @@ test("what a row's delete means depends on the documents that it is part of", ()
   match(claimOf(true, false), /^within 15 min: .*taken out within 15 min by comparing keys$/);
   match(claimOf(true, true), /^within 15 min; in parents not: .*keep showing it until/);
   match(claimOf(false, true), /^not seen: (?!.*comparing keys).*moved to another parent/);
+});
+
+test("an outbox's hint finds no parent of a row that is gone, and the claim says so", () => {
+  const hinted: Chance = {
+    way: {
+      kind: "outbox",
+      stream: "outbox",
+      signature: "s",
+      table: { table: WISH.table, id: "public.t", key: ["id"], names: ["t"] },
+    },
+  };
+  const choice = choose(WISH, table(), { ...OPTIONS, outbox: () => hinted });
+  const [way] = choice.ways;
+  const claimOf = (child: boolean) => {
+    const { sweeps } = OPTIONS;
+    const place = { choice, table: table(), root: true, child, sweeps, sweptPages: 0, lagMs: 0 };
+    return way && levelOf(way, { ...place, standby: false, outbox: "xid" }).claim;
+  };
+  match(claimOf(true) ?? "", /needs one for the parent it left$/);
+  doesNotMatch(claimOf(false) ?? "", /parent/);
 });
 
 test("a duration is as exact as a person wants it", () => {

@@ -12,9 +12,9 @@
  * ended; so once the WAL inserted up to a moment after S2 is flushed, no xid that S2 sees can come
  * again. Until then (some hundred ms; 5 s while the WAL writer sleeps) the kept position is an older one; at
  * the very start one that sees no xid from the last checkpoint on. A run that goes on
- * across a crash would still use the newer: it ends when its backend or the postmaster is another one,
- * and begins again at the kept position. (Behind a pooler a crash that spares the postmaster can't be
- * told from any other change of backend.)
+ * across a crash would still use the newer: it ends when its backend or the postmaster is another one
+ * than when `prepare` read the first snapshot, and begins again at the kept position. (Behind a pooler a
+ * crash that spares the postmaster can't be told from any other change of backend, and goes unnoticed.)
  */
 import { RetryableError } from "../../core/errors.ts";
 import type { Json } from "../../core/json.ts";
@@ -32,13 +32,12 @@ import { below, covers, fence, parseSnapshot, type Snapshot } from "./snapshot.t
 import {
   checkpointStatement,
   type DifferenceRelation,
-  inOrderStatement,
   pageStatement,
   serverStatement,
 } from "./statements.ts";
 
 export interface DifferenceOptions {
-  /** For this alone, of one connection. */
+  /** For this alone, of one connection, with the settings IN_ORDER. */
   readonly database: Database;
   readonly relation: DifferenceRelation;
   readonly pageSize: number;
@@ -48,16 +47,19 @@ export interface DifferenceOptions {
     readonly statement: Statement;
     check(rows: readonly Row[], position: DifferencePosition): void;
   };
+  /** `StreamContext.saw`. */
+  saw(clock: Clock): void;
   /** Called whenever `confirmed()` has changed. */
   moved(): void;
 }
 
 export interface Difference {
   /**
-   * Sets the position: the stored one (what `confirmed().cursor` was), or, without one, all that
-   * `clock`'s snapshot sees. Throws FatalError CURSOR_UNREADABLE.
+   * Sets the position: the stored one (what `confirmed().cursor` was), or, without one, all that is
+   * visible now. `anchor`: of the server that was anchored. Throws FatalError CURSOR_UNREADABLE;
+   * RetryableError SOURCE_RESTARTED when another one answers.
    */
-  prepare(stored: Json | undefined, clock: Clock, signal: AbortSignal): Promise<DifferencePosition>;
+  prepare(stored: Json | undefined, anchor: Clock, end: AbortSignal): Promise<DifferencePosition>;
   /**
    * Pages, endless; to be called once after `prepare`. Ends only by throwing:
    * RetryableError SOURCE_RESTARTED when another server, or the same one restarted, answers.
@@ -84,7 +86,7 @@ export interface DifferenceRow extends Place {
 }
 
 export function snapshotDifference(options: DifferenceOptions): Difference {
-  const { database, relation, pageSize, guard, moved } = options;
+  const { database, relation, pageSize, guard, saw, moved } = options;
   const { minIntervalMs } = options.timing;
   const interval = pollInterval(options.timing);
   const advanced = notice();
@@ -108,10 +110,12 @@ export function snapshotDifference(options: DifferenceOptions): Difference {
   let due: { readonly all: Snapshot; readonly barrier: Micros } | undefined;
 
   return {
-    async prepare(stored, clock, signal) {
-      prepared = clock;
+    async prepare(stored, anchor, signal) {
+      prepared = anchor;
       next = undefined;
-      await database.query(inOrderStatement(), signal);
+      // Of this connection: from here on another backend is noticed, and so is a crash.
+      const clock = await readClock(database, signal);
+      checkServer(clock.pm, clock.inRecovery);
       if (stored === undefined) {
         await startAt(clock, signal);
       } else {
@@ -162,6 +166,7 @@ export function snapshotDifference(options: DifferenceOptions): Difference {
   async function* poll(signal: AbortSignal): AsyncGenerator<DifferencePage, "idle" | "data"> {
     const clock = await readClock(database, signal);
     checkServer(clock.pm, clock.inRecovery);
+    saw(clock);
     hasFlushed(clock.wal);
     due ??= { all: committedBy(clock), barrier: clock.barrier };
     let { position, lsn, through } = current(reading);
@@ -266,7 +271,7 @@ const MAX_PENDING_PAGES = 64;
 const AFTER_DATA_MS = 5;
 
 /** What a batch that begins now may read. */
-function seenBy(clock: Clock): Snapshot {
+export function seenBy(clock: Clock): Snapshot {
   const snapshot = parseSnapshot(clock.snapshot);
   return clock.inRecovery ? fence(snapshot) : snapshot;
 }

@@ -45,10 +45,10 @@ CREATE OR REPLACE FUNCTION ${s}.state_of(rel oid) RETURNS text LANGUAGE sql
 SET search_path = pg_catalog, pg_temp AS $driftless$
 SELECT ${fingerprintOf(schema, "$1", true)}
 $driftless$`,
-    ...hasColumnsFunctions(s),
+    hasColumnsFunction(s),
     `REVOKE ALL ON ${tablesOf(s)} FROM PUBLIC`,
     `REVOKE ALL ON FUNCTION ${s}.acknowledge(text, text, interval), ${s}.state_of(oid),
-  ${s}.has_columns(oid, name[], oid[]), ${s}.has_columns_now(oid, name[], oid[]) FROM PUBLIC`,
+  ${s}.has_columns(oid, name[], oid[]) FROM PUBLIC`,
   ];
 }
 
@@ -65,18 +65,16 @@ export function grantStatements(schema: string, role: string): readonly string[]
 
 /**
  * Whether a table has columns, each of a type unless that is 0. Called IMMUTABLE, which it isn't, so
- * that a trigger's plan holds its value and a write pays next to nothing: the plan goes when the
- * table is altered, as it reads a transition table of it.
+ * that a trigger's plan holds its value and a write pays next to nothing. Such a plan has to go when
+ * the table is altered (triggers_function.ts).
  */
-function hasColumnsFunctions(s: string): readonly string[] {
-  return [["has_columns", "IMMUTABLE"], ["has_columns_now", "STABLE"]].map(([name, kind]) =>
-    `CREATE OR REPLACE FUNCTION ${s}.${name}(rel oid, names name[], types oid[]) RETURNS boolean
-LANGUAGE sql ${kind} SET search_path = pg_catalog, pg_temp AS $driftless$
+function hasColumnsFunction(s: string): string {
+  return `CREATE OR REPLACE FUNCTION ${s}.has_columns(rel oid, names name[], types oid[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $driftless$
 SELECT count(*) = cardinality($2) FROM unnest($2, $3) AS w(name, type)
 JOIN pg_attribute a ON a.attrelid = $1 AND a.attname = w.name AND a.attnum > 0
   AND NOT a.attisdropped AND (w.type = 0 OR a.atttypid = w.type)
-$driftless$`
-  );
+$driftless$`;
 }
 
 function tablesOf(schema: string): string {

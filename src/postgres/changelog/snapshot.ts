@@ -71,12 +71,6 @@ export function covers(a: Snapshot, b: Snapshot): boolean {
   return a.xip.every((xid) => !isVisible(xid, b));
 }
 
-/** The same set of xids seen; texts may differ in a standby's xmin. */
-export function sameSnapshot(a: Snapshot, b: Snapshot): boolean {
-  return a.xmax === b.xmax && a.xip.length === b.xip.length &&
-    a.xip.every((xid, i) => xid === b.xip[i]);
-}
-
 function normalised(xmax: bigint, xip: readonly bigint[]): Snapshot {
   return { xmin: xip[0] ?? xmax, xmax, xip };
 }

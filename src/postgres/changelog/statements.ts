@@ -1,5 +1,5 @@
 /** The statements of design 3.4, one function each. Their order is the caller's: it is the proof. */
-import { arrayLiteral, quote, type Statement } from "../client.ts";
+import { arrayLiteral, quote, type SessionSettings, type Statement } from "../client.ts";
 import type { Leg } from "./legs.ts";
 import { formatSnapshot } from "./snapshot.ts";
 
@@ -86,16 +86,15 @@ FROM pg_is_in_recovery() r`,
 }
 
 /**
- * For the session: pages come in the index's order. The newest rows are those that statistics don't
- * know, so the planner takes a page for few rows, reads all that is left of the batch and sorts it, each
- * time: 40,000 rows in 10 s. Behind a pooler it has no effect on what follows.
+ * For the sessions that read pages: these come in the index's order. The newest rows are those that
+ * statistics don't know, so the planner takes a page for few rows, reads all that is left of the batch
+ * and sorts it, each time: 40,000 rows in 10 s.
  */
-export function inOrderStatement(): Statement {
-  const off = ["seqscan", "bitmapscan", "sort"].map((what) =>
-    `set_config('enable_${what}', 'off', false)`
-  );
-  return { text: `SELECT ${off.join(", ")}` };
-}
+export const IN_ORDER: SessionSettings = {
+  enable_seqscan: "off",
+  enable_bitmapscan: "off",
+  enable_sort: "off",
+};
 
 /** [epoch:xid]: the next xid when the last checkpoint began. */
 export function checkpointStatement(): Statement {

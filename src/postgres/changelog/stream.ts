@@ -17,16 +17,22 @@
 import type { Change, Columns } from "../../core/change.ts";
 import type { Delivery } from "../../core/delivery.ts";
 import { FatalError, RetryableError } from "../../core/errors.ts";
+import { countdown } from "../../flow/countdown.ts";
 import { type Database, quote, type Row } from "../client.ts";
 import type { Clock } from "../poll/listing.ts";
 import { fitting } from "../poll/fitting.ts";
 import type { ChangeStream, Prepared, StreamContext, StreamStart } from "../stream.ts";
 import type { ChangelogSettings, LoggedTable } from "../ways.ts";
 import { acknowledging } from "./acknowledging.ts";
-import { type DifferencePage, type DifferenceRow, snapshotDifference } from "./difference.ts";
+import { type DifferenceRow, seenBy, snapshotDifference } from "./difference.ts";
 import { type DifferencePosition, hasPassed } from "./legs.ts";
-import { formatSnapshot } from "./snapshot.ts";
-import { type DifferenceRelation, trimmedStatement, truncatesStatement } from "./statements.ts";
+import { formatSnapshot, isVisible, type Snapshot } from "./snapshot.ts";
+import {
+  type DifferenceRelation,
+  IN_ORDER,
+  trimmedStatement,
+  truncatesStatement,
+} from "./statements.ts";
 
 export interface ChangelogOptions {
   readonly settings: ChangelogSettings;
@@ -39,7 +45,7 @@ export function captureChangelog(options: ChangelogOptions, context: StreamConte
   const { settings, tables } = options;
   const { schema } = settings;
   const byOid = new Map(tables.map((table) => [table.oid, table]));
-  const database = context.open(1);
+  const database = context.open(1, { settings: IN_ORDER });
   const acknowledged = acknowledging(context.open(1, { writes: true }), settings, context.observe);
   const difference = snapshotDifference({
     database,
@@ -47,6 +53,7 @@ export function captureChangelog(options: ChangelogOptions, context: StreamConte
     pageSize: context.pageSize,
     timing: context.timing,
     guard: { statement: trimmedStatement(schema), check: checkTrimmed },
+    saw: context.saw,
     moved: () => {
       tick();
       context.moved();
@@ -55,6 +62,8 @@ export function captureChangelog(options: ChangelogOptions, context: StreamConte
   let tick = () => {};
   /** Truncates whose tables are filled anew. */
   let reported: ReadonlySet<string> = new Set();
+  /** What was over when it was prepared. */
+  let anchored: Snapshot | undefined;
 
   return {
     prepare,
@@ -64,6 +73,7 @@ export function captureChangelog(options: ChangelogOptions, context: StreamConte
 
   async function prepare(start: StreamStart, signal: AbortSignal): Promise<Prepared> {
     const { stored, clock } = start;
+    anchored = seenBy(clock);
     const position = await difference.prepare(stored, clock, signal);
     const trimmed = await database.query(trimmedStatement(schema), signal);
     refuseForeign(trimmed, clock);
@@ -104,7 +114,7 @@ export function captureChangelog(options: ChangelogOptions, context: StreamConte
       tick();
       for await (const page of difference.pages(signal)) {
         const changes = page.rows.flatMap(changeOf);
-        const ack = counted(changes.length, page);
+        const ack = countdown(changes.length, page.ack);
         for (const change of changes) {
           if (held !== undefined) yield { value: held.change, ack: held.ack };
           held = { change, ack: ack() };
@@ -135,6 +145,10 @@ export function captureChangelog(options: ChangelogOptions, context: StreamConte
       );
     }
     const key = k === null || k === undefined ? [] : JSON.parse(k) as (string | null)[];
+    // Logged before the table was registered as it is now: another signature, so it was filled since.
+    if (key.length !== names.length && anchored !== undefined && isVisible(xid, anchored)) {
+      return [];
+    }
     if (key.length !== names.length || !["i", "u", "d"].includes(op ?? "")) {
       throw new RetryableError(
         "SCHEMA_CHANGED",
@@ -190,18 +204,4 @@ function columnsOf(
   json: string | null | undefined,
 ): { readonly before?: Columns; readonly after?: Columns } {
   return json === null || json === undefined ? {} : { [side]: JSON.parse(json) as Columns };
-}
-
-/** Acknowledges the page when all of its changes are. */
-function counted(changes: number, page: DifferencePage): () => () => void {
-  let open = changes;
-  if (open === 0) page.ack();
-  return () => {
-    let acked = false;
-    return () => {
-      if (acked) return;
-      acked = true;
-      if (--open === 0) page.ack();
-    };
-  };
 }

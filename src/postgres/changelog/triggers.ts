@@ -3,6 +3,10 @@
  * names, with transition tables that hold the rows of all tables below it. So it sees everything
  * where a table stands alone. Where rows can come by another name (a partition's, a parent's, a
  * second parent's), each row's own trigger is the only one that can't be passed by.
+ *
+ * Updates always have each row's own trigger: most of them are of one row, and to pair the two
+ * transition tables of one row costs twice as much as the rest of the trigger. A set of inserts or
+ * deletes is logged as a set.
  */
 import { quote } from "../client.ts";
 
@@ -83,7 +87,7 @@ export function triggerStatement(
   }[event];
   const tables = {
     insert: ["REFERENCING NEW TABLE AS driftless_new"],
-    update: ["REFERENCING OLD TABLE AS driftless_old NEW TABLE AS driftless_new"],
+    update: [],
     delete: ["REFERENCING OLD TABLE AS driftless_old"],
     truncate: [],
     row: [],
@@ -91,7 +95,9 @@ export function triggerStatement(
   const lines = [
     `CREATE OR REPLACE TRIGGER ${quote(name)} ${when} ON ${member.name}`,
     ...tables.map((line) => `  ${line}`),
-    `  FOR EACH ${event === "row" ? "ROW" : "STATEMENT"} EXECUTE FUNCTION ${functionName}()`,
+    `  FOR EACH ${
+      event === "row" || event === "update" ? "ROW" : "STATEMENT"
+    } EXECUTE FUNCTION ${functionName}()`,
   ];
   return lines.join("\n");
 }

@@ -2,16 +2,19 @@
  * The function that a table's triggers call. It runs inside the application's writes, so it must be
  * cheap, must not fail, and must yield the same texts whatever the writer's session is set to.
  *
- * An update's old and new rows are paired by key, as text where equal isn't the same text (citext,
- * numeric 1.0 and 1.00, float 0 and -0): a document's id is a text. What counts as changed is
- * compared byte by byte (`*<>`), which any type can be: json and point have no equality, and equal
- * numbers may read differently. Where a key isn't unique, nothing is paired: old rows are logged as
- * deletes and new ones as inserts.
+ * An update is looked at row by row: OLD and NEW are compared by plpgsql itself, without a query, and
+ * a row whose columns here are the same costs no more than the call. A row whose key changed, as text
+ * where equal isn't the same text (citext, numeric 1.0 and 1.00, float 0 and -0), is logged as a
+ * delete and an insert: a document's id is a text. What counts as changed is compared byte by byte
+ * (`*<>`), which any type can be: json and point have no equality, and equal numbers may read
+ * differently.
  *
  * A column that it names may be dropped, renamed or given another type at any time. That must not
  * end the application's writes, nor be passed over: it looks first, and
  * when something is other than it was installed for it logs nothing and marks the registration
- * (`since` 0), which is broken from then on, whatever is mended later.
+ * (`since` 0), which is broken from then on, whatever is mended later. It looks at what it found when
+ * it was planned: Postgres plans an expression anew when a table is altered that it names as a
+ * constant regclass (as nextval('s') has it), and so these name the table.
  */
 import { type CatalogTable, columnOf } from "../catalog.ts";
 import type { ColumnType } from "../catalog_types.ts";
@@ -32,8 +35,7 @@ export function triggerFunction(
   types: Readonly<Record<string, string>>,
 ): string {
   const parts = partsOf(schema, table, recorded);
-  const same = sameColumns(schema, table.oid, recorded, types);
-  const body = byRow ? rowBody(parts, same) : statementBody(parts, same);
+  const body = bodyOf(parts, sameColumns(schema, table.oid, recorded, types), byRow);
   const settings = settingsOf(table, recorded).map(([name, value]) => ` SET ${name} = ${value}`);
   return `CREATE OR REPLACE FUNCTION ${functionName(schema, table.oid)}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp${settings.join("")}
@@ -48,14 +50,13 @@ interface Parts {
   readonly mark: string;
   readonly paired: boolean;
   readonly joined: boolean;
-  /** SQL over a row's alias: o, n, OLD or NEW. */
+  /** SQL over a row's alias: r, OLD or NEW. */
   key(row: string): string;
   joins(row: string): string;
   joinsBefore(old: string, fresh: string): string;
   joinsAfter(old: string, fresh: string): string;
   sameKey(old: string, fresh: string): string;
   changed(old: string, fresh: string): string;
-  absent(row: string): string;
 }
 
 function partsOf(schema: string, table: CatalogTable, recorded: Recorded): Parts {
@@ -66,15 +67,13 @@ function partsOf(schema: string, table: CatalogTable, recorded: Recorded): Parts
     EQUAL_IS_SAME.has(typeOf(name)?.base ?? "") && typeOf(name)?.isArray === false
       ? [`${a}.${quote(name)}`, `${b}.${quote(name)}`] as const
       : [`(${text(a, name)}) COLLATE "C"`, `(${text(b, name)}) COLLATE "C"`] as const;
-  const object = (row: string, name: string) =>
-    `jsonb_build_object(${literal(name)}, ${text(row, name)})`;
+  const object = (row: string) =>
+    `jsonb_build_object(${joins.map((name) => `${literal(name)}, ${text(row, name)}`).join(", ")})`;
+  // All of them when one differs: a link may be made of several, and the row may have moved on since.
   const differing = (a: string, b: string, of: string) => {
-    const each = joins.map((name) => {
-      const [left, right] = same(a, b, name);
-      return `CASE WHEN ${left} IS DISTINCT FROM ${right} THEN ${object(of, name)} END`;
-    });
-    if (each.length < 2) return each[0] ?? "NULL";
-    return `nullif(${each.map((one) => `coalesce(${one}, '{}')`).join(" || ")}, '{}')`;
+    if (joins.length === 0) return "NULL";
+    const each = joins.map((name) => same(a, b, name).join(" IS DISTINCT FROM "));
+    return `CASE WHEN ${each.join(" OR ")} THEN ${object(of)} END`;
   };
   const compared = columns === null
     ? null
@@ -88,12 +87,7 @@ function partsOf(schema: string, table: CatalogTable, recorded: Recorded): Parts
     paired: isPaired(table, key),
     joined: joins.length > 0,
     key: (row) => `jsonb_build_array(${key.map((name) => text(row, name)).join(", ")})`,
-    joins: (row) =>
-      joins.length === 0
-        ? "NULL::jsonb"
-        : `jsonb_build_object(${
-          joins.map((name) => `${literal(name)}, ${text(row, name)}`).join(", ")
-        })`,
+    joins: (row) => joins.length === 0 ? "NULL::jsonb" : object(row),
     joinsBefore: (a, b) => differing(a, b, a),
     joinsAfter: (a, b) => differing(a, b, b),
     sameKey: (a, b) => key.map((name) => same(a, b, name).join(" = ")).join(" AND "),
@@ -102,95 +96,53 @@ function partsOf(schema: string, table: CatalogTable, recorded: Recorded): Parts
       if (compared.length === 0) return "false";
       const row = (alias: string) =>
         `ROW(${compared.map((name) => `${alias}.${quote(name)}`).join(", ")})::record`;
-      return `${row(a)} *<> ${row(b)}`;
+      // Another type of a column is none of our business, but a plan of the one before would fail.
+      return `${row(a)} *<> ${row(b)} OR NOT ${asLongAsUnaltered(table.oid)}`;
     },
-    absent: (row) => `${row}.${quote(key[0] ?? "")} IS NULL`,
   };
 }
 
-function statementBody(p: Parts, same: string): string {
+function bodyOf(p: Parts, same: string, byRow: boolean): string {
   const { into, oid } = p;
-  const distinct = p.paired ? "" : " DISTINCT";
-  const inserts = `${into}
-      SELECT${distinct} ${oid}, 'i'::"char", ${p.key("n")}, NULL::jsonb, ${p.joins("n")}
-      FROM driftless_new n;`;
-  const deletes = `${into}
-      SELECT${distinct} ${oid}, 'd'::"char", ${p.key("o")}, ${p.joins("o")}, NULL::jsonb
-      FROM driftless_old o;`;
-  const either = (gone: string, fresh: string, both: string) =>
-    `CASE WHEN ${p.absent("n")} THEN ${gone} WHEN ${p.absent("o")} THEN ${fresh} ELSE ${both} END`;
-  const before = p.joined ? either(p.joins("o"), "NULL", p.joinsBefore("o", "n")) : p.joins("o");
-  const after = p.joined ? either("NULL", p.joins("n"), p.joinsAfter("o", "n")) : p.joins("n");
-  const updates = `${into}
-      SELECT ${oid}, ${either("'d'", "'i'", "'u'")}::"char",
-        CASE WHEN ${p.absent("n")} THEN ${p.key("o")} ELSE ${p.key("n")} END,
-        ${before},
-        ${after}
-      FROM driftless_old o FULL JOIN driftless_new n ON ${p.sameKey("o", "n")}
-      WHERE ${p.absent("o")} OR ${p.absent("n")} OR ${p.changed("o", "n")};`;
-  // A plan over a transition table is thrown away when the table is altered, and has_columns with it.
-  const guarded = (transition: string, log: string) =>
-    `IF ${same} OR EXISTS (SELECT FROM ${transition} WHERE false) THEN
-        ${log}
-      ELSE
-        ${p.mark}
-      END IF;`;
-  return `BEGIN
-  CASE TG_OP
-    WHEN 'UPDATE' THEN
-      ${guarded("driftless_new", p.paired ? updates : `${deletes}\n        ${inserts}`)}
-    WHEN 'INSERT' THEN
-      ${guarded("driftless_new", inserts)}
-    WHEN 'DELETE' THEN
-      ${guarded("driftless_old", deletes)}
-    ELSE
-      ${truncates(p)}
-  END CASE;
-  RETURN NULL;
-END`;
-}
-
-function rowBody(p: Parts, same: string): string {
-  const { into, oid } = p;
-  const insert = `${into} VALUES (${oid}, 'i', ${p.key("NEW")}, NULL, ${p.joins("NEW")});`;
-  const remove = `${into} VALUES (${oid}, 'd', ${p.key("OLD")}, ${p.joins("OLD")}, NULL);`;
-  const update = `${into} VALUES (${oid}, 'u', ${p.key("NEW")}, ${p.joinsBefore("OLD", "NEW")}, ${
-    p.joinsAfter("OLD", "NEW")
-  });`;
-  // Without a transition table nothing throws a plan away: it is looked at each time.
+  const one = (op: string, key: string, before: string, after: string) =>
+    `${into} VALUES (${oid}, '${op}', ${key}, ${before}, ${after});`;
+  const insert = one("i", p.key("NEW"), "NULL", p.joins("NEW"));
+  const remove = one("d", p.key("OLD"), p.joins("OLD"), "NULL");
+  const update = one("u", p.key("NEW"), p.joinsBefore("OLD", "NEW"), p.joinsAfter("OLD", "NEW"));
+  // Rows of one key are logged once where they come as a set.
+  const all = (op: string, rows: string, before: string, after: string) =>
+    `${into}
+      SELECT${p.paired ? "" : " DISTINCT"} ${oid}, '${op}'::"char", ${
+      p.key("r")
+    }, ${before}, ${after}
+      FROM ${rows} r;`;
+  const inserts = byRow ? insert : all("i", "driftless_new", "NULL::jsonb", p.joins("r"));
+  const removes = byRow ? remove : all("d", "driftless_old", p.joins("r"), "NULL::jsonb");
   return `BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    ${truncates(p)}
-    RETURN NULL;
-  END IF;
-  IF NOT ${same.replace(".has_columns(", ".has_columns_now(")} THEN
+    ${one("t", "NULL", "NULL", "NULL")}
+  ELSIF NOT (${same}) THEN
     ${p.mark}
-    RETURN NULL;
-  END IF;
-  CASE TG_OP
-    WHEN 'UPDATE' THEN
-      IF (${p.sameKey("OLD", "NEW")}) IS NOT TRUE THEN
-        ${remove}
-        ${insert}
-      ELSIF ${p.changed("OLD", "NEW")} THEN
-        ${update}
-      END IF;
-    WHEN 'INSERT' THEN
-      ${insert}
-    ELSE
+  ELSIF TG_OP = 'UPDATE' THEN
+    IF (${p.sameKey("OLD", "NEW")}) IS NOT TRUE THEN
       ${remove}
-  END CASE;
+      ${insert}
+    ELSIF ${p.changed("OLD", "NEW")} THEN
+      ${update}
+    END IF;
+  ELSIF TG_OP = 'INSERT' THEN
+    ${inserts}
+  ELSE
+    ${removes}
+  END IF;
   RETURN NULL;
 END`;
-}
-
-function truncates({ into, oid }: Parts): string {
-  return `${into} VALUES (${oid}, 't', NULL, NULL, NULL);`;
 }
 
 /**
  * SQL: all columns named here are there, and those that are logged have the same type. With
- * constants alone: the planner takes its value where it plans (install_schema.ts).
+ * constants alone: the planner takes its value where it plans (install_schema.ts), which is once in
+ * a session, and again when the table is altered.
  */
 function sameColumns(
   schema: string,
@@ -202,7 +154,14 @@ function sameColumns(
   const names = [...new Set([...logged, ...columns ?? []])];
   const oids = names.map((name) => logged.includes(name) ? types[name] ?? "0" : "0");
   return `${quote(schema)}.has_columns(${oid}, ARRAY[${names.map(literal).join(", ")}]::name[], ` +
-    `'{${oids.join(",")}}'::oid[])`;
+    `'{${oids.join(",")}}'::oid[]) AND ${asLongAsUnaltered(oid)}`;
+}
+
+/** SQL: true. An expression that has it is planned anew when the table is altered. */
+function asLongAsUnaltered(oid: string): string {
+  // The planner can't know TG_OP: else it would leave the constant out. In quotes it's one from the
+  // beginning, not a number that is cast.
+  return `(CASE WHEN TG_OP = '' THEN '${oid}'::regclass END) IS NULL`;
 }
 
 /** The type's output, as the protocol has it: a cast to text may say otherwise (bool, char(n), inet). */

@@ -8,7 +8,7 @@ import {
   rowKeyOf,
 } from "../catalog.ts";
 import type { ExpressionFacts } from "./describe.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../../core/nearest.ts";
 
 /** What binding one index reads and where it reports what it finds wrong: all of it, not the first. */
 export interface Binding {

@@ -125,7 +125,7 @@ function factsOf({ table, columns }: UsedTable): unknown {
     table: [table.ref.schema, table.ref.name, table.oid, table.kind],
     definition: table.definition,
     key: table.primaryKey ?? [],
-    leaves: table.leaves,
+    below: table.below,
     columns: columnFacts(table, columns),
   };
 }

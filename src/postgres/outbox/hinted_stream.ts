@@ -1,6 +1,7 @@
 import type { Change } from "../../core/change.ts";
 import type { Delivery } from "../../core/delivery.ts";
 import type { Json } from "../../core/json.ts";
+import { countdown } from "../../flow/countdown.ts";
 import { fitting } from "../poll/fitting.ts";
 import type { ChangeStream, StreamPosition, StreamStart } from "../stream.ts";
 import type { HintedTable, OutboxSettings } from "../ways.ts";
@@ -66,20 +67,6 @@ export function hintedStream(
       return { cursor: { mode, at: cursor }, through };
     },
     seedBegins: () => rows.seedBegins(),
-  };
-}
-
-/** Calls `all` when each of `count` acks was called; at once when there are none. */
-function countdown(count: number, all: () => void): () => () => void {
-  let open = count;
-  if (open === 0) all();
-  return () => {
-    let acked = false;
-    return () => {
-      if (acked) return;
-      acked = true;
-      if (--open === 0) all();
-    };
   };
 }
 

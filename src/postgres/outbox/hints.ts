@@ -36,15 +36,16 @@ export interface HintsOptions {
 export function hintsOf({ settings, tables, shape, database, observe }: HintsOptions): Hints {
   const outbox = tableId(settings.table);
   const named = new Map(tables.flatMap((table) => table.names.map((name) => [name, table])));
-  const told = new Set<string | null>();
+  const told = new Set<string>();
 
   function unknown(name: string | null, rows: number): void {
-    if (told.has(name) || told.size >= NAMES_TOLD) return;
-    told.add(name);
+    // The column may be another than was meant: what doesn't look like a name may be anything.
+    const shown = name === null ? "NULL" : NAME.test(name) ? `"${name}"` : "what is no name";
+    if (told.has(shown) || told.size >= NAMES_TOLD) return;
+    told.add(shown);
     const { table } = settings.columns;
-    const message = `${rows} rows of ${outbox} hold ${
-      name === null ? "NULL" : JSON.stringify(name)
-    } as "${table}", which names no table that is followed by the outbox: such rows are left alone`;
+    const message =
+      `${rows} rows of ${outbox} hold ${shown} as "${table}", which names no table that is followed by the outbox: such rows are left alone`;
     observe({ type: "warning", code: "OUTBOX_UNKNOWN_TABLE", message });
   }
 
@@ -101,3 +102,4 @@ export function hintsOf({ settings, tables, shape, database, observe }: HintsOpt
 
 /** An outbox that is fed with random names must not fill memory, nor the log. */
 const NAMES_TOLD = 1000;
+const NAME = /^[A-Za-z_][\w.$:\\/-]{0,62}$/;

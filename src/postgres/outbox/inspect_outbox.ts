@@ -1,35 +1,14 @@
 import type { Problem } from "../../core/problem.ts";
 import { tableId } from "../../core/table.ts";
-import { type Database, quote } from "../client.ts";
+import { quote } from "../client.ts";
 import type { OutboxSettings } from "../ways.ts";
-import { loadOutboxFacts, type OutboxColumn, type OutboxFacts } from "./outbox_facts.ts";
+import type { OutboxColumn, OutboxFacts } from "./outbox_facts.ts";
 
 /**
  * What is wrong with the outbox, by what the catalog says; an error means that nothing can be
- * followed by it. Paths are those of the config: `source.outbox.columns.xid`. Changes nothing.
+ * followed by it. Paths are those of the config: `source.outbox.columns.xid`. Pure; `facts` undefined
+ * is a table that isn't there.
  */
-export async function readOutbox(
-  database: Database,
-  settings: OutboxSettings,
-  signal: AbortSignal,
-): Promise<readonly Problem[]> {
-  return outboxProblems(settings, await loadOutboxFacts(database, settings.table, signal));
-}
-
-/**
- * A warning with the SQL when no index serves what each poll asks of the outbox, whatever its size.
- * Undefined: there is one, or there is no such table.
- */
-export async function missingOutboxIndex(
-  database: Database,
-  settings: OutboxSettings,
-  signal: AbortSignal,
-): Promise<Problem | undefined> {
-  const facts = await loadOutboxFacts(database, settings.table, signal);
-  return facts === undefined ? undefined : indexProblem(settings, facts);
-}
-
-/** Pure: `facts` undefined is a table that isn't there. */
 export function outboxProblems(
   settings: OutboxSettings,
   facts: OutboxFacts | undefined,
@@ -188,7 +167,10 @@ function missingRights(
   return missing;
 }
 
-/** Pure: see `missingOutboxIndex`. */
+/**
+ * A warning with the SQL when no index serves what each poll asks of the outbox, whatever its size.
+ * Pure; undefined: there is one.
+ */
 export function indexProblem(settings: OutboxSettings, facts: OutboxFacts): Problem | undefined {
   const { mode, columns } = settings;
   const id = tableId(settings.table);

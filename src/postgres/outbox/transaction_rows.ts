@@ -1,5 +1,6 @@
 import { tableId } from "../../core/table.ts";
 import { snapshotDifference } from "../changelog/difference.ts";
+import { IN_ORDER } from "../changelog/statements.ts";
 import { quote } from "../client.ts";
 import type { StreamContext } from "../stream.ts";
 import type { OutboxSettings } from "../ways.ts";
@@ -16,7 +17,7 @@ export function transactionRows(
     throw new Error(`Cannot read the outbox ${tableId(table)} by xid: no column is named for it`);
   }
   const difference = snapshotDifference({
-    database: context.open(1),
+    database: context.open(1, { settings: IN_ORDER }),
     relation: {
       from: `${quote(table.schema)}.${quote(table.name)}`,
       columns: [`t.${quote(columns.table)} AS n`, `t.${quote(columns.key)} AS k`],
@@ -25,6 +26,7 @@ export function transactionRows(
     },
     pageSize: context.pageSize,
     timing: context.timing,
+    saw: context.saw,
     moved: context.moved,
   });
   return {

@@ -127,14 +127,22 @@ export function heapStatement(table: PolledTable): Statement {
   };
 }
 
-/** [the earliest stamp from `from` on, as a moment]; null when there is none. */
-export function nextStampStatement(table: PolledTable, from: Micros): Statement {
-  const stamp = `t.${quote(table.stamp.name)}`;
-  const earliest = table.stamp.type === "timestamptz" ? "m" : `(m AT TIME ZONE ${zone(table)})`;
+/**
+ * For each table [the earliest stamp from `from` on, as a moment]; null when there is none. What is
+ * stamped after the year 9999 isn't waited for.
+ */
+export function nextStampsStatement(
+  tables: readonly { readonly table: PolledTable; readonly from: Micros }[],
+): Statement {
+  const each = tables.map(({ table }, i) => {
+    const stamp = `t.${quote(table.stamp.name)}`;
+    const earliest = table.stamp.type === "timestamptz" ? "m" : `(m AT TIME ZONE ${zone(table)})`;
+    return `(SELECT ${microsSql(earliest)} FROM (SELECT min(${stamp}) AS m FROM ${relation(table)} t
+ WHERE ${stamp} >= ${moment(table, `$${i + 1}`)} AND ${stamp} < '9999-12-30') q)`;
+  });
   return {
-    text: `SELECT ${microsSql(earliest)} FROM (SELECT min(${stamp}) AS m FROM ${relation(table)} t
- WHERE ${stamp} >= ${moment(table, "$1")} AND ${stamp} < 'infinity') q`,
-    params: [formatMicros(from)],
+    text: `SELECT ${each.join(",\n ")}`,
+    params: tables.map(({ from }) => formatMicros(from)),
   };
 }
 

@@ -118,6 +118,8 @@ export function restMs(spentMs: number, dutyCycle: number): number {
   return spentMs / dutyCycle - spentMs;
 }
 
+/** From the end of one sweep to the next of a table that nothing else follows. */
+export const ALONE_MS = 60_000;
 /** Blocks: 16 MB of heap. */
 export const FIRST_CHUNK = 2000;
 /** A GiB. */

@@ -10,7 +10,7 @@ import type { Clock } from "../poll/listing.ts";
 import type { Micros } from "../poll/micros.ts";
 import type { ChangeStream, Prepared, StreamContext, StreamStart } from "../stream.ts";
 import type { SweepSettings, SweptTable } from "../ways.ts";
-import { dueAt, restMs } from "./bounds.ts";
+import { ALONE_MS, dueAt, restMs } from "./bounds.ts";
 import { formatSweeps, parseSweeps, type SweepState } from "./cursor.ts";
 import { countRescues } from "./rescues.ts";
 import { startBeforeSeed, type SweepWork, type TableSweep, tableSweep } from "./table_sweep.ts";
@@ -92,7 +92,9 @@ export function sweepRows(options: SweepRowsOptions, context: StreamContext): Ch
   ): SweepState | undefined {
     const state = states.get(table.id);
     const atOnce = due.has(table.id) || (once && table.alone);
-    return state === undefined || !atOnce ? state : { ...state, finishedAt: undefined };
+    if (state === undefined || !atOnce) return state;
+    // One under way isn't enough: it leaves what changed behind its place to the next.
+    return { bound: state.bound, heaps: state.heaps, finishedAt: undefined };
   }
 
   async function settled(signal: AbortSignal): Promise<void> {
@@ -171,7 +173,6 @@ export function sweepRows(options: SweepRowsOptions, context: StreamContext): Ch
   }
 }
 
-const ALONE_MS = 60_000;
 const LOCK_TIMEOUT = "55P03";
 /** `lock_timeout` has been waited for already. */
 const LOCKED_MS = 30_000;

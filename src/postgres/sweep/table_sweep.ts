@@ -258,7 +258,7 @@ function stuck({ id }: SweptTable, cause: unknown): FatalError {
   return new FatalError(
     "SWEEP_STUCK",
     `Cannot sweep ${id}: reading a single block of it takes longer than the statement timeout`,
-    "Raise source.statementTimeout, or the role's statement_timeout; see what the server is busy with.",
+    "See what the server is busy with: locks, its disks, a block that can't be read.",
     { cause },
   );
 }

@@ -2,7 +2,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { canonical } from "../../../src/postgres/documents/canonical.ts";
 import { readExpression } from "../../../src/postgres/documents/expression.ts";
-import { nearest } from "../../../src/postgres/documents/nearest.ts";
+import { nearest } from "../../../src/core/nearest.ts";
 
 test("words are folded as Postgres folds them, and nothing inside quotes is a word", () => {
   const { words, calls } = readExpression(
