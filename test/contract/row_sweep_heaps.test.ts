@@ -123,7 +123,7 @@ test("one block that can't be read in time ends the run with what to do", async 
     () => Promise.resolve(run.failure() as FatalError),
   );
   equal(failure.code, "SWEEP_STUCK");
-  ok(failure.hint.includes("statementTimeout"));
+  ok(failure.hint.includes("locks"));
 });
 
 test("statements take no more than the duty cycle of the time", async () => {
