@@ -94,13 +94,6 @@ export const sweeps: v.GenericSchema<unknown, SweepsSection> = v.lazy((input) =>
   isOff(input) ? SWEEPS : sweepsOn
 );
 
-/** What is acknowledged may be ahead of what every sink has stored: a restart reads it again. */
-const MIN_RETENTION_MS = 60_000;
-const RETENTION = say(
-  "INVALID_VALUE",
-  "Expected a retention of at least 1 minute",
-  'A restart reads the last seconds again: "1d" outlasts an outage of sinks too.',
-);
 const changelogOn = v.strictObject({
   schema: v.optional(
     v.pipe(text("a schema name"), v.description("Where `driftless changelog install` put it.")),
@@ -116,8 +109,10 @@ const changelogOn = v.strictObject({
   retention: v.optional(
     v.pipe(
       duration,
-      v.check((ms) => ms >= MIN_RETENTION_MS, RETENTION),
-      v.description("Changes are kept this long after everybody has read them; 1m or more."),
+      v.description(
+        "Changes are kept this long after everybody has read them. Below some minutes a restart, which " +
+          "reads the last seconds again, may find them gone and fill indexes anew.",
+      ),
     ),
     "1d",
   ),

@@ -125,7 +125,7 @@ export const preparedFromEnded: Arithmetic = {
 
 /** Changelog: transactions that were in progress at the last snapshot are forgotten. */
 export function withoutFirstLeg(): Interference {
-  const isFirstLeg = ({ text }: Statement) => /"xid" = ANY\(\$1::xid8\[\]\)/.test(text);
+  const isFirstLeg = ({ text }: Statement) => /"xid" = ANY\(\$\d+::xid8\[\]\)/.test(text);
   return { after: (statement, rows) => isFirstLeg(statement) ? [] : rows };
 }
 

@@ -130,7 +130,7 @@ describe("an outbox", () => {
   }
 });
 
-test("the changelog is kept for a minute at least", async () => {
+test("how long the changelog is kept is read", async () => {
   const { changelog } = await sourceOf({ changelog: { retention: "1m" } });
   assert.equal(changelog?.retentionMs, 60_000);
 });
@@ -144,7 +144,6 @@ test("sweeps and the changelog refuse what they can't take", async () => {
     [{ sweeps: { massDelete: true } }, /Did you mean "massDeletes"/],
     [{ changelog: { schema: "" } }, /Expected a schema name/],
     [{ changelog: { retention: 0 } }, /Expected a duration/],
-    [{ changelog: { retention: "59s" } }, /changelog\.retention: .*at least 1 minute/],
     [{ changelog: "driftless" }, /Expected an object/],
     [{ poll: { lag: 30 } }, /Expected a duration/],
   ];
