@@ -18,4 +18,9 @@ export interface Change {
   readonly before?: Columns;
   /** Join columns after the change, where the capture saw them. */
   readonly after?: Columns;
+  /**
+   * The capture saw the row as it was before, or knows that there was none: what `before` doesn't name
+   * did not change. Absent: the row may have left documents that its present state doesn't lead to.
+   */
+  readonly sawBefore?: true;
 }

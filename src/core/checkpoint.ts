@@ -29,6 +29,8 @@ export interface Coverage {
   /** `IndexPlan.hash` and `IndexPlan.fingerprint` it was filled under. */
   readonly hash: string;
   readonly fingerprint: string;
+  /** `IndexPlan.refs` since it was filled; absent: none. A plan that needs another one has a gap. */
+  readonly refs?: readonly string[];
 }
 
 /** How far one sink's index is filled. */

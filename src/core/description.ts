@@ -60,14 +60,17 @@ export type CompareOperator =
 export type FieldDescription =
   | ScalarField
   | GeoPointField
+  | ConstantField
   | ObjectField
   | RelationField
   | AggregateField;
 
-/** The types of a scalar field that this release maps; others are "not supported yet". */
+/** The types of a scalar field. */
 export type ScalarType =
   | "text"
   | "keyword"
+  /** Code-like text (`C-01234`, `fooBar`): split on case and punctuation. */
+  | "identifier"
   | "enum"
   | "uuid"
   | "boolean"
@@ -84,7 +87,34 @@ export type ScalarType =
   | "ip"
   | "wildcard"
   | "match_only_text"
-  | "search_as_you_type";
+  | "search_as_you_type"
+  | "completion"
+  /** Base64. */
+  | "binary"
+  | "geo_shape"
+  | RangeType
+  /** An object with keys that nobody knows beforehand, whose values have one type. */
+  | "map"
+  | "knn_vector"
+  /** Mapped as the field's `mapping` says. */
+  | "custom";
+
+export type RangeType =
+  | "integer_range"
+  | "long_range"
+  | "float_range"
+  | "double_range"
+  | "date_range"
+  | "ip_range";
+
+/** What the values of a map are searched as. */
+export type MapValueType =
+  | "text"
+  | "keyword"
+  | "boolean"
+  | "long"
+  | "double"
+  | "date";
 
 export type Transform = "lowercase" | "trim" | { readonly default: Json };
 
@@ -101,8 +131,27 @@ export interface ScalarField {
   readonly scale?: number;
   /** json: how it is mapped; absent: "disabled" (stored, not searched). */
   readonly as?: "flat_object" | "object" | "disabled";
-  /** text and keyword: false drops the derived subfield. */
+  /** text, keyword, identifier and enum: false drops the derived subfields. */
   readonly subfields?: boolean;
+  /** enum: the values in rank order; the field then sorts by rank through its subfield `rank`. */
+  readonly variants?: readonly string[];
+  /** map: always there. */
+  readonly values?: MapValueType;
+  /** knn_vector: how many numbers; absent: as the column's type declares. */
+  readonly dimension?: number;
+  /** Merged over the derived mapping; custom: the whole of it. */
+  readonly mapping?: JsonObject;
+  /** custom: names of the column types that it takes (`numeric`, `text[]`); absent: any. */
+  readonly columnTypes?: readonly string[];
+}
+
+/** The same value in every document: a JSON scalar, mapped by what it is. */
+export interface ConstantField {
+  readonly kind: "constant";
+  readonly name: string;
+  readonly value: string | number | boolean | null;
+  /** Merged over the derived mapping. */
+  readonly mapping?: JsonObject;
 }
 
 /** A point from two numeric columns, or from one column of type point. */
@@ -112,6 +161,8 @@ export interface GeoPointField {
   readonly from:
     | { readonly kind: "pair"; readonly lat: string; readonly lon: string }
     | { readonly kind: "column"; readonly column: string };
+  /** Merged over the derived mapping. */
+  readonly mapping?: JsonObject;
 }
 
 /** Columns of the same row grouped under one name. */

@@ -25,6 +25,13 @@ export interface SyncMark {
   readonly bucket: number;
   /** 31 bits of that hash: what a bucket's sum is made of. */
   readonly key: number;
+  /**
+   * JSON array of texts, as rendered: the rows of other tables that the document was made of (design
+   * 3.7), of the plan's `refs` tables alone. Absent where there is none.
+   */
+  readonly refs?: string;
+  /** There were more than `maxRefs` of them: none is listed. */
+  readonly over?: true;
 }
 
 export const BUCKETS = 4096;

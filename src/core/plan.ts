@@ -1,4 +1,4 @@
-import type { RejectionPolicy, ScalarType } from "./description.ts";
+import type { MapValueType, RejectionPolicy, ScalarType } from "./description.ts";
 import type { JsonObject } from "./json.ts";
 import type { TableRef } from "./table.ts";
 
@@ -25,6 +25,11 @@ export interface IndexPlan {
    * and type, keys, partitions). Another fingerprint means the index must be filled again.
    */
   readonly fingerprint: string;
+  /**
+   * Tables (`tableId`, sorted) whose rows a document names in `SyncMark.refs`: those whose capture
+   * doesn't see what a row was before, so that a row that left a document has to be looked for there.
+   */
+  readonly refs: readonly string[];
   readonly onRejected: RejectionPolicy;
   readonly sinks?: readonly string[];
 }
@@ -38,6 +43,11 @@ export type FieldPlan =
     readonly scale?: number;
     readonly as?: "flat_object" | "object" | "disabled";
     readonly subfields?: boolean;
+    readonly variants?: readonly string[];
+    readonly values?: MapValueType;
+    readonly dimension?: number;
+    /** Merged over what the type gives; custom: the whole of it. */
+    readonly mapping?: JsonObject;
   }
   | {
     readonly kind: "object";

@@ -95,6 +95,17 @@ export interface KeyDigest<Id> {
   ): AsyncIterable<readonly Id[]>;
 }
 
+/** What changed rows lead to. */
+export interface Resolved {
+  /** The documents that the rows as they are, or are known to have been, can alter; each once. */
+  readonly ids: readonly DocumentId[];
+  /**
+   * Rows that may have left documents unseen, by index, each once: whoever lists one of these in
+   * `SyncMark.refs` is altered too. The sinks are asked (design 3.7).
+   */
+  readonly sought: ReadonlyMap<string, readonly string[]>;
+}
+
 /** From changed rows to documents, set-based: statements per batch, never per row. */
 export interface DocumentBuilder extends KeyDigest<DocumentId>, AsyncDisposable {
   readonly plans: readonly IndexPlan[];
@@ -102,8 +113,8 @@ export interface DocumentBuilder extends KeyDigest<DocumentId>, AsyncDisposable 
   identify(index: string, key: RowKey): DocumentId;
   /** The inverse of `identify`; undefined for an id that doesn't show its key (a digest). */
   keyOf(index: string, id: string): RowKey | undefined;
-  /** The documents that a set of changed rows can alter; each once. */
-  resolve(changes: readonly Change[], signal: AbortSignal): Promise<readonly DocumentId[]>;
+  /** What a set of changed rows can alter, in a number of statements that rows don't change. */
+  resolve(changes: readonly Change[], signal: AbortSignal): Promise<Resolved>;
   /**
    * One statement per index. The position that becomes the version is read before, on the same
    * connection, in a statement of its own. No row, a filtered or a soft-deleted one: a delete.
@@ -114,11 +125,24 @@ export interface DocumentBuilder extends KeyDigest<DocumentId>, AsyncDisposable 
   advancePosition(signal: AbortSignal): Promise<void>;
 }
 
+/** Which documents of a sink list a row in `SyncMark.refs`. */
+export interface RefDirectory {
+  /**
+   * Ids of the documents that list any of these, each once. Sees everything whose `write` resolved,
+   * also in a generation that searches see while another one is filled.
+   */
+  holders(index: string, refs: readonly string[], signal: AbortSignal): Promise<readonly string[]>;
+  /** How many documents list none because they have too many: `SyncMark.over`. */
+  over(index: string, signal: AbortSignal): Promise<number>;
+}
+
 /** Where documents go. Knows nothing of tables. */
 export interface Sink extends AsyncDisposable {
   readonly name: string;
   /** Absent: it can't be asked what it holds. */
   readonly keys?: KeyDigest<string>;
+  /** Absent: it can't be asked; a row that left a document unseen stays in it. */
+  readonly refs?: RefDirectory;
   /** One line about what it is connected to and as whom; throws when it can't be reached. */
   connect(signal: AbortSignal): Promise<string>;
   /** The stored progress of filling this plan's index; undefined when it was never begun. Reads only. */

@@ -34,7 +34,8 @@ export function committer(
   return {
     async commit(batch: readonly Delivery<Change>[], signal: AbortSignal): Promise<void> {
       const changes = batch.map((delivery) => delivery.value);
-      let ids = await retrying("source", () => builder.resolve(changes, signal), policy, signal);
+      const resolve = () => builder.resolve(changes, signal);
+      let { ids } = await retrying("source", resolve, policy, signal);
       do {
         const length = size.next(ids);
         const slice = ids.slice(0, length);

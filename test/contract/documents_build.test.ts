@@ -145,7 +145,7 @@ describe("building documents", () => {
       const codes = await fixture.open([
         index("codes", "codes", [scalar("id", "integer")], { key }),
       ]);
-      const ids = await codes.builder.resolve(
+      const { ids } = await codes.builder.resolve(
         [{ table: ref("codes"), op: "upsert", key: ["1"] }, {
           table: ref("codes"),
           op: "upsert",

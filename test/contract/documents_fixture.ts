@@ -185,7 +185,7 @@ export async function openFixture(ddl: string, major: 18 | 15 = 18): Promise<Fix
             key,
             ...more,
           }));
-          const ids = await builder.resolve(changes, SIGNAL);
+          const { ids } = await builder.resolve(changes, SIGNAL);
           return ids.map(({ index, id }) => `${index}:${id}`).sort();
         },
       };

@@ -203,8 +203,8 @@ describe("documents beside a model of them", () => {
       for (const id of IDS) deepEqual(now.get(id), model.document(id));
       const reported = change && shown(change);
       if (reported !== undefined) {
-        const resolved = await users.builder.resolve([reported], SIGNAL);
-        const found = new Set(resolved.map(({ id }) => Number(id)));
+        const { ids } = await users.builder.resolve([reported], SIGNAL);
+        const found = new Set(ids.map(({ id }) => Number(id)));
         const altered = IDS.filter((id) =>
           JSON.stringify(now.get(id)) !== JSON.stringify(before.get(id))
         );

@@ -19,6 +19,7 @@ const PLAN: IndexPlan = {
   mappings: {},
   hash: "",
   fingerprint: "",
+  refs: [],
   onRejected: "stop",
 };
 

@@ -71,6 +71,7 @@ describe("the barrier of wait", () => {
     mappings: {},
     hash: "12345678",
     fingerprint: "1234567812345678",
+    refs: [],
     onRejected: "stop",
   };
   const COVERED = { seed: "first", hash: PLAN.hash, fingerprint: PLAN.fingerprint };

@@ -41,6 +41,7 @@ export function samplePlan(name: string, hash = "0123abcd"): IndexPlan {
     mappings: {},
     hash,
     fingerprint: `fingerprint-${hash}`,
+    refs: [],
     onRejected: "stop",
   };
 }

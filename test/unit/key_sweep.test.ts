@@ -64,7 +64,7 @@ function source(
     },
     identify: (index, [id = ""]) => identify(index, id),
     keyOf: (_index, id) => id.startsWith("sha256:") ? undefined : [id],
-    resolve: () => Promise.resolve([]),
+    resolve: () => Promise.resolve({ ids: [], sought: new Map() }),
     build(ids) {
       most.built = Math.max(most.built, ids.length);
       version += 8n;

@@ -20,6 +20,7 @@ function plan(fields: readonly FieldPlan[], over: Partial<IndexPlan> = {}): Inde
     mappings: {},
     hash: "0123abcd",
     fingerprint: "f",
+    refs: [],
     onRejected: "stop",
     ...over,
   };

@@ -54,6 +54,8 @@ function bindField(
       return bindScalar(binding, holder.table, field, path);
     case "geo_point":
       return bindPoint(binding, holder.table, field, path);
+    case "constant":
+      return field;
     case "object": {
       const fields = bindFields(binding, holder, field.fields, `${path}.object`);
       return { kind: "object", name: field.name, fields };

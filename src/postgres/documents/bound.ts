@@ -1,4 +1,11 @@
-import type { CompareOperator, OrderBy, ScalarType, Transform } from "../../core/description.ts";
+import type {
+  CompareOperator,
+  MapValueType,
+  OrderBy,
+  ScalarType,
+  Transform,
+} from "../../core/description.ts";
+import type { JsonObject } from "../../core/json.ts";
 import type { CatalogColumn, CatalogTable } from "../catalog.ts";
 import type { ColumnType } from "../catalog_types.ts";
 
@@ -28,6 +35,7 @@ export interface BoundRow {
 export type BoundField =
   | BoundScalar
   | BoundPoint
+  | BoundConstant
   | { readonly kind: "object"; readonly name: string; readonly fields: readonly BoundField[] }
   | BoundRelation
   | BoundAggregate;
@@ -46,6 +54,17 @@ export interface BoundScalar {
   readonly scale?: number;
   readonly as?: "flat_object" | "object" | "disabled";
   readonly subfields?: boolean;
+  readonly variants?: readonly string[];
+  readonly values?: MapValueType;
+  readonly dimension?: number;
+  readonly mapping?: JsonObject;
+}
+
+export interface BoundConstant {
+  readonly kind: "constant";
+  readonly name: string;
+  readonly value: string | number | boolean | null;
+  readonly mapping?: JsonObject;
 }
 
 export interface BoundPoint {
@@ -54,6 +73,7 @@ export interface BoundPoint {
   readonly from:
     | { readonly kind: "pair"; readonly lat: CatalogColumn; readonly lon: CatalogColumn }
     | { readonly kind: "column"; readonly column: CatalogColumn };
+  readonly mapping?: JsonObject;
 }
 
 export interface BoundRelation {

@@ -96,7 +96,7 @@ export function openDocumentBuilder(options: DocumentBuilderOptions): DocumentBu
           if (key.length === row.length) add(ids, { index, id: documentId(key), key });
         }
       });
-      return [...ids.values()];
+      return { ids: [...ids.values()], sought: new Map() };
     },
     async build(ids, epoch, signal) {
       signal.throwIfAborted();

@@ -85,7 +85,7 @@ function inFields(table: TableRef, fields: readonly FieldDescription[]): Piece[]
     if (field.kind === "scalar") {
       return field.from.kind === "sql" ? [{ table, sql: field.from.sql }] : [];
     }
-    if (field.kind === "geo_point") return [];
+    if (field.kind === "geo_point" || field.kind === "constant") return [];
     if (field.kind === "object") return inFields(table, field.fields);
     const filters = inFilters(field.table, field.where);
     return "fields" in field ? [...filters, ...inFields(field.table, field.fields)] : filters;

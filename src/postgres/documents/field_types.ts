@@ -63,6 +63,8 @@ export function canHold(field: ScalarType, type: ColumnType): "yes" | "narrow" |
       return family === "json" ? "yes" : "no";
     case "ip":
       return family === "inet" || family === "text" ? "yes" : "no";
+    default:
+      return "no";
   }
 }
 

@@ -1,9 +1,10 @@
-import type { IndexDescription } from "../../core/description.ts";
+import type { IndexDescription, ScalarType } from "../../core/description.ts";
+import type { JsonObject } from "../../core/json.ts";
 import type { FieldPlan, IndexPlan } from "../../core/plan.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { Catalog, CatalogTable } from "../catalog.ts";
 import { bindIndex } from "./bind_index.ts";
-import type { BoundField, BoundIndex } from "./bound.ts";
+import type { BoundConstant, BoundField, BoundIndex } from "./bound.ts";
 import { digest } from "./canonical.ts";
 import type { ExpressionFacts } from "./describe.ts";
 import { type BuildStatement, renderBuild } from "./render_build.ts";
@@ -69,6 +70,7 @@ function planOf(description: IndexDescription, bound: BoundIndex): PlannedIndex 
     mappings: mappings ?? {},
     hash: hashOf(description, key, fields),
     fingerprint: digest(used.map(factsOf), 16),
+    refs: [],
     onRejected,
     ...(sinks === undefined ? {} : { sinks }),
     bound,
@@ -104,9 +106,15 @@ function fieldPlans(fields: readonly BoundField[]): readonly FieldPlan[] {
           ...(field.scale === undefined ? {} : { scale: field.scale }),
           ...(field.as === undefined ? {} : { as: field.as }),
           ...(field.subfields === undefined ? {} : { subfields: field.subfields }),
+          ...(field.variants === undefined ? {} : { variants: field.variants }),
+          ...(field.values === undefined ? {} : { values: field.values }),
+          ...(field.dimension === undefined ? {} : { dimension: field.dimension }),
+          ...mappingOf(field),
         };
       case "point":
-        return { kind: "scalar", name, type: "geo_point" };
+        return { kind: "scalar", name, type: "geo_point", ...mappingOf(field) };
+      case "constant":
+        return { kind: "scalar", name, type: typeOf(field.value), ...mappingOf(field) };
       case "object":
         return { kind: "object", name, mapping: "object", fields: fieldPlans(field.fields) };
       case "relation": {
@@ -117,6 +125,19 @@ function fieldPlans(fields: readonly BoundField[]): readonly FieldPlan[] {
         return { kind: "scalar", name, type: field.type };
     }
   });
+}
+
+function mappingOf({ mapping }: { readonly mapping?: JsonObject }): {
+  readonly mapping?: JsonObject;
+} {
+  return mapping === undefined ? {} : { mapping };
+}
+
+/** How a constant is searched. */
+function typeOf(value: BoundConstant["value"]): ScalarType {
+  if (typeof value === "boolean") return "boolean";
+  if (typeof value !== "number") return "keyword";
+  return Number.isSafeInteger(value) ? "long" : "double";
 }
 
 /** What may change without a row being written, and yet changes what is built from it. */

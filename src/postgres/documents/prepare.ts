@@ -45,7 +45,9 @@ export function tablesOf(descriptions: readonly IndexDescription[]): readonly Ta
 
 function inFields(fields: readonly FieldDescription[]): TableRef[] {
   return fields.flatMap((field): TableRef[] => {
-    if (field.kind === "scalar" || field.kind === "geo_point") return [];
+    if (field.kind === "scalar" || field.kind === "geo_point" || field.kind === "constant") {
+      return [];
+    }
     if (field.kind === "object") return inFields(field.fields);
     const through = field.through === undefined ? [] : [field.through.table];
     return [field.table, ...through, ...("fields" in field ? inFields(field.fields) : [])];

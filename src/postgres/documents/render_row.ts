@@ -4,6 +4,7 @@ import { quote } from "../client.ts";
 import type { Binder } from "./binder.ts";
 import type {
   BoundAggregate,
+  BoundConstant,
   BoundField,
   BoundFilter,
   BoundLink,
@@ -235,10 +236,16 @@ function renderOrder(
 /** A field of the row itself. */
 function renderOwn(field: BoundField, alias: string, binder: Binder): string {
   if (field.kind === "point") return renderPoint(field, alias);
+  if (field.kind === "constant") return renderConstant(field.value, binder);
   if (field.kind !== "scalar") return "NULL";
   const { source } = field;
   const sql = source.kind === "sql" ? `(${source.sql})` : `${alias}.${quote(source.column.name)}`;
   return renderValue(field.type, source.type, sql, field.transforms, binder);
+}
+
+/** A parameter, like every value from a config. */
+function renderConstant(value: BoundConstant["value"], binder: Binder): string {
+  return value === null ? "NULL::text" : `${binder.bind(JSON.stringify(value))}::json`;
 }
 
 /** Half a point, or one at infinity, is none. */

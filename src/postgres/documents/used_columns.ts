@@ -77,6 +77,8 @@ function inField(table: CatalogTable, field: BoundField): readonly CatalogColumn
         : inExpression(table, field.source.sql);
     case "point":
       return field.from.kind === "pair" ? [field.from.lat, field.from.lon] : [field.from.column];
+    case "constant":
+      return [];
     case "object":
       return field.fields.flatMap((each) => inField(table, each));
     case "relation":
