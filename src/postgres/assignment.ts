@@ -27,7 +27,8 @@ export interface Assignment {
  * Why nothing is lost when a table T goes from stream O to stream N. N is anchored (or resumed) at a
  * moment before M, and delivers every change of T that its mechanism shows and that isn't visible at
  * its position. O goes on from its stored position until it has delivered everything committed
- * before M (until a poll that began after M is acknowledged). A change is either before M, then O's, or not visible at N's position, then N's, or both.
+ * before M (until a poll that began after M is acknowledged). A change is either before M, then O's,
+ * or not visible at N's position, then N's, or both.
  * Until O is done T stands under both in the stored cursor: a crash finds it there and drains again.
  */
 export function assign(

@@ -7,12 +7,7 @@ import type { Anchor, ChangeCapture } from "../../src/core/ports.ts";
 import type { TableLevel } from "../../src/core/source.ts";
 import { wishesOf } from "../../src/app/source.ts";
 import { openCapture } from "../../src/postgres/capture.ts";
-import {
-  type Database,
-  openDatabase,
-  type Row,
-  type Statement,
-} from "../../src/postgres/client.ts";
+import { type Database, openDatabase } from "../../src/postgres/client.ts";
 import type { StreamSettings } from "../../src/postgres/open_stream.ts";
 import { readClock } from "../../src/postgres/poll/listing.ts";
 import { formatMicros } from "../../src/postgres/poll/micros.ts";
@@ -20,8 +15,10 @@ import { planSource, type SourcePlan } from "../../src/postgres/source_plan.ts";
 import type { Opened } from "../../src/postgres/stream.ts";
 import type { CapturePlan } from "../../src/postgres/ways.ts";
 import { eventually } from "./eventually.ts";
+import { hooked, type StatementHooks } from "./hooked_database.ts";
 
-export interface CaptureRunOptions {
+/** The hooks are around the statements of the streams' own connections. */
+export interface CaptureRunOptions extends StatementHooks {
   /** As the role that driftless runs as. */
   readonly url: string;
   /** `source` of a config, but for the URL and what the options below say. */
@@ -36,10 +33,6 @@ export interface CaptureRunOptions {
   readonly marginMs?: number | null;
   readonly settings?: Partial<StreamSettings>;
   readonly alter?: (plan: CapturePlan) => CapturePlan;
-  /** Runs before each statement of the streams' own connections, which are then sent one at a time. */
-  readonly before?: (statement: Statement) => Promise<void>;
-  /** Alters what a statement returned. */
-  readonly after?: (statement: Statement, rows: readonly Row[]) => readonly Row[];
 }
 
 /** The whole capture over a real database, as `run` would open it. Disposal ends it at once: a crash. */
@@ -181,24 +174,4 @@ export async function runCapture(options: CaptureRunOptions): Promise<CaptureRun
     await eventually(what, () => Promise.resolve(failure !== undefined || holds()), { everyMs: 2 });
     if (failure !== undefined) throw failure;
   }
-}
-
-function hooked(database: Database, { before, after }: CaptureRunOptions): Database {
-  if (before === undefined && after === undefined) return database;
-  const hookedDatabase: Database = {
-    ...database,
-    async query(statement, signal) {
-      await before?.(statement);
-      const rows = await database.query(statement, signal);
-      return after?.(statement, rows) ?? rows;
-    },
-    async sequence(statements, signal) {
-      const results: (readonly Row[])[] = [];
-      for (const statement of statements) {
-        results.push(await hookedDatabase.query(statement, signal));
-      }
-      return results;
-    },
-  };
-  return hookedDatabase;
 }

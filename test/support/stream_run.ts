@@ -2,19 +2,16 @@ import type { Change } from "../../src/core/change.ts";
 import type { Delivery } from "../../src/core/delivery.ts";
 import type { SyncEvent } from "../../src/core/events.ts";
 import type { Json } from "../../src/core/json.ts";
-import {
-  type Database,
-  openDatabase,
-  type Row,
-  type Statement,
-} from "../../src/postgres/client.ts";
+import { type Database, openDatabase } from "../../src/postgres/client.ts";
 import { readIdentity } from "../../src/postgres/identity.ts";
 import { readClock } from "../../src/postgres/poll/listing.ts";
 import { seenVersions } from "../../src/postgres/poll/seen_versions.ts";
 import type { ChangeStream, Opened, Prepared, StreamContext } from "../../src/postgres/stream.ts";
 import { eventually } from "./eventually.ts";
+import { hooked, type StatementHooks } from "./hooked_database.ts";
 
-export interface StreamRunOptions {
+/** The hooks are around the statements of the streams' own connections. */
+export interface StreamRunOptions extends StatementHooks {
   /** As the role that driftless runs as. */
   readonly url: string;
   readonly pooler?: "none" | "transaction";
@@ -24,10 +21,6 @@ export interface StreamRunOptions {
   readonly seeded?: readonly string[];
   readonly pageSize?: number;
   readonly intervalMs?: number;
-  /** Runs before each statement of the stream's own connections, which are then sent one at a time. */
-  readonly before?: (statement: Statement) => Promise<void>;
-  /** Alters what a statement returned. */
-  readonly after?: (statement: Statement, rows: readonly Row[]) => readonly Row[];
 }
 
 /** One stream over a real database, as the capture would run it. Ended at once on disposal: a crash. */
@@ -159,24 +152,4 @@ export async function runStream(
     }, { everyMs: 2 });
     if (failure !== undefined) throw failure;
   }
-}
-
-function hooked(database: Database, { before, after }: StreamRunOptions): Database {
-  if (before === undefined && after === undefined) return database;
-  const hookedDatabase: Database = {
-    ...database,
-    async query(statement, signal) {
-      await before?.(statement);
-      const rows = await database.query(statement, signal);
-      return after?.(statement, rows) ?? rows;
-    },
-    async sequence(statements, signal) {
-      const results: (readonly Row[])[] = [];
-      for (const statement of statements) {
-        results.push(await hookedDatabase.query(statement, signal));
-      }
-      return results;
-    },
-  };
-  return hookedDatabase;
 }
