@@ -16,6 +16,8 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   whole: ["whole.ts"],
   /** Commit → capture → durable, for each way of following a table. */
   levels: ["levels.ts"],
+  /** Building and seeding documents of one, two and three levels of tables. */
+  documents: ["documents.ts"],
   /** A hundred tables and nothing to do. */
   idle: ["idle.ts"],
   /** A million rows by their versions, and by their keys. */
@@ -23,7 +25,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   /** What following costs the writers: needs pgbench, runs when it is named. */
   writes: ["write_overhead.ts"],
 };
-const UNASKED = ["whole", "levels", "idle", "sweeps"];
+const UNASKED = ["whole", "levels", "documents", "idle", "sweeps"];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !Object.hasOwn(PARTS, name));

@@ -12,11 +12,12 @@ export interface SeedFigure {
   readonly cpuSeconds: number;
 }
 
-/** Seeds the users once with the compiled binary; a fresh folder and a fresh prefix each time. */
+/** Seeds once with the compiled binary; a fresh folder and a fresh prefix each time. */
 export async function seedOnce(
   binary: string,
   url: string,
   sink: { readonly type: "sqlite" } | { readonly type: "opensearch"; readonly url: string },
+  configOf: (sink: BenchSink) => string = usersConfig,
 ): Promise<SeedFigure> {
   const folder = await mkdtemp(join(tmpdir(), "driftless-bench-"));
   try {
@@ -24,7 +25,7 @@ export async function seedOnce(
     const target: BenchSink = sink.type === "sqlite"
       ? { type: "sqlite", path: join(folder, "bench.db") }
       : { type: "opensearch", url: sink.url, prefix };
-    await writeFile(join(folder, "driftless.jsonc"), usersConfig(target));
+    await writeFile(join(folder, "driftless.jsonc"), configOf(target));
     const env = { DATABASE_URL: url };
     const args = ["sync", "--log-format", "json"];
     const result = await finish(binary, args, { cwd: folder, env });
