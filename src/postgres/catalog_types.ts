@@ -19,6 +19,12 @@ export interface ColumnType {
   readonly numeric: { readonly precision: number; readonly scale: number } | undefined;
   /** timestamp(n), time(n): digits kept of a second; absent: not declared. */
   readonly secondDigits?: number;
+  /** Schema of the element's type, where its extension's functions are too. */
+  readonly schema?: string;
+  /** A range or a multirange: what its bounds are. */
+  readonly range?: { readonly subtype: ColumnType; readonly isMulti: boolean };
+  /** pgvector's `vector(n)`, `halfvec(n)`: how many numbers; absent: not declared. */
+  readonly dimension?: number;
 }
 
 export interface TypeFacts {
@@ -32,6 +38,11 @@ export interface TypeFacts {
   readonly element: string;
   readonly format: string;
   readonly labels: readonly string[] | undefined;
+  readonly schema: string;
+  /** Type oid of a range's or multirange's bounds; "0" for others. */
+  readonly subtype: string;
+  /** Attributes of a composite type, each with its type; "" for others. */
+  readonly attributes: string;
 }
 
 /** The types named and all that they are made of, in one statement. */
@@ -60,7 +71,7 @@ export function typeResolver(
     }
     return [facts, digits];
   };
-  return (oid, modifier) => {
+  const resolve = (oid: string, modifier: number): ColumnType => {
     const [outer, outerDigits] = through(oid, modifier);
     const isArray = outer?.category === "A" && outer.element !== "0";
     const [inner, digits] = isArray ? through(outer.element, outerDigits) : [outer, outerDigits];
@@ -73,9 +84,17 @@ export function typeResolver(
       isComposite: inner?.kind === "c" || inner?.kind === "p",
       numeric: inner?.name === "numeric" && digits >= 4 ? numericOf(digits) : undefined,
       ...(digits >= 0 && digits <= 6 ? { secondDigits: digits } : {}),
+      ...(inner === undefined ? {} : { schema: inner.schema }),
+      ...(inner === undefined || inner.subtype === "0" ? {} : {
+        range: { subtype: resolve(inner.subtype, -1), isMulti: inner.kind === "m" },
+      }),
+      ...(digits > 0 && VECTORS.has(inner?.name ?? "") ? { dimension: digits } : {}),
     };
   };
+  return resolve;
 }
+
+const VECTORS = new Set(["vector", "halfvec"]);
 
 function declaredOf(
   outer: TypeFacts | undefined,
@@ -83,9 +102,9 @@ function declaredOf(
   isArray: boolean,
   modifier: number,
 ): string {
-  const base = `${inner?.format ?? "unknown"}${modifier >= 0 ? `#${modifier}` : ""}${
-    isArray ? "[]" : ""
-  }`;
+  const base = `${inner?.format ?? "unknown"}${inner?.attributes ?? ""}${
+    modifier >= 0 ? `#${modifier}` : ""
+  }${isArray ? "[]" : ""}`;
   return outer?.kind === "d" ? `${outer.format} (${base})` : base;
 }
 
@@ -107,6 +126,9 @@ function factsOf(row: Row): TypeFacts {
     element: row[6] ?? "0",
     format: row[7] ?? "",
     labels: labels === null ? undefined : JSON.parse(labels) as string[],
+    schema: row[9] ?? "",
+    subtype: row[10] ?? "0",
+    attributes: row[11] ?? "",
   };
 }
 
@@ -116,12 +138,18 @@ WITH RECURSIVE used(oid) AS (
   SELECT unnest($1::oid[])
   UNION
   SELECT part.oid FROM used JOIN pg_type t ON t.oid = used.oid
-  CROSS JOIN LATERAL (VALUES (t.typbasetype), (CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END)) AS part(oid)
+  LEFT JOIN pg_range r ON t.oid IN (r.rngtypid, r.rngmultitypid)
+  CROSS JOIN LATERAL (VALUES (t.typbasetype), (CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END),
+    (coalesce(r.rngsubtype, 0))) AS part(oid)
   WHERE part.oid <> 0
 )
 SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typbasetype, t.typtypmod,
   CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END, format_type(t.oid, -1),
   CASE WHEN t.typtype = 'e' THEN (
     SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_enum e WHERE e.enumtypid = t.oid
-  ) END
-FROM used JOIN pg_type t ON t.oid = used.oid`;
+  ) END, n.nspname, coalesce(r.rngsubtype, 0),
+  CASE WHEN t.typtype = 'c' THEN coalesce((
+    SELECT format('(%s)', string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum))
+    FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '()') ELSE '' END
+FROM used JOIN pg_type t ON t.oid = used.oid JOIN pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_range r ON t.oid IN (r.rngtypid, r.rngmultitypid)`;

@@ -1,4 +1,4 @@
-import type { ScalarType } from "../../core/description.ts";
+import type { RangeType, ScalarType } from "../../core/description.ts";
 import type { ColumnType } from "../catalog_types.ts";
 
 export type Family =
@@ -13,7 +13,15 @@ export type Family =
   | "moment"
   | "json"
   | "inet"
+  | "bytes"
+  | "range"
   | "point"
+  /** Postgres's own figures that GeoJSON has a shape for. */
+  | "figure"
+  /** PostGIS. */
+  | "geometry"
+  /** pgvector. */
+  | "vector"
   | "other"
   | "composite";
 
@@ -21,29 +29,31 @@ export type Family =
 export function familyOf(type: ColumnType): Family {
   if (type.isComposite) return "composite";
   if (type.labels !== undefined) return "enum";
+  if (type.range !== undefined) return "range";
   return FAMILIES[type.base] ?? "other";
 }
 
 /**
  * Whether a field of this type can hold the column's values: "narrow" when only some of them, so
- * that a sink may refuse a document.
+ * that a sink may refuse a document. A text in a field that reads it (ip, geo_shape) is "yes".
  */
 export function canHold(field: ScalarType, type: ColumnType): "yes" | "narrow" | "no" {
   const family = familyOf(type);
-  if (family === "composite") return "no";
   switch (field) {
     case "text":
     case "keyword":
+    case "identifier":
     case "wildcard":
     case "match_only_text":
     case "search_as_you_type":
+    case "custom":
       return "yes";
     case "enum":
-      return family === "enum" || family === "text" ? "yes" : "no";
+      return yesIf(family === "enum" || family === "text");
     case "uuid":
-      return family === "uuid" || family === "text" ? "yes" : "no";
+      return yesIf(family === "uuid" || family === "text");
     case "boolean":
-      return family === "boolean" ? "yes" : "no";
+      return yesIf(family === "boolean");
     case "short":
     case "integer":
     case "long":
@@ -52,19 +62,30 @@ export function canHold(field: ScalarType, type: ColumnType): "yes" | "narrow" |
     case "float":
     case "double":
     case "decimal":
-      return family === "integer" || family === "float" || family === "numeric" ||
-          family === "money"
-        ? "yes"
-        : "no";
+      return yesIf(isNumber(family) || family === "money");
     case "date":
+      return yesIf(family === "moment");
     case "date_nanos":
-      return family === "moment" ? "yes" : "no";
+      // OpenSearch counts them from 1970 to 2262.
+      return family === "moment" ? "narrow" : "no";
     case "json":
-      return family === "json" ? "yes" : "no";
+      // Whether a text is JSON or a string of JSON, its column doesn't say: `sql` does.
+      return yesIf(family !== "text" || type.isArray);
     case "ip":
-      return family === "inet" || family === "text" ? "yes" : "no";
+      return yesIf(family === "inet" || family === "text");
+    case "completion":
+      return yesIf(["text", "enum", "uuid"].includes(family) || isJson(type));
+    case "binary":
+      return yesIf(family === "bytes");
+    case "geo_shape":
+      // OpenSearch takes one shape for a field.
+      return yesIf(!type.isArray && (SHAPES.has(family) || isJson(type)));
+    case "map":
+      return yesIf(family === "json" && !type.isArray);
+    case "knn_vector":
+      return yesIf(type.isArray ? isNumber(family) : family === "vector");
     default:
-      return "no";
+      return holdsRange(field, family, type);
   }
 }
 
@@ -85,6 +106,8 @@ export function naturalType(type: ColumnType): ScalarType | undefined {
       return "uuid";
     case "moment":
       return "date";
+    case "range":
+      return naturalRange(type) ?? "keyword";
     case "composite":
     case "json":
     case "point":
@@ -107,6 +130,19 @@ export function isComparable(type: ColumnType): boolean {
   return isSummable(type) || ["text", "enum", "moment", "inet"].includes(family);
 }
 
+function yesIf(holds: boolean): "yes" | "no" {
+  return holds ? "yes" : "no";
+}
+
+function isNumber(family: Family): boolean {
+  return family === "integer" || family === "float" || family === "numeric";
+}
+
+/** JSON itself, which hstore is only at need. */
+function isJson({ base }: ColumnType): boolean {
+  return base === "json" || base === "jsonb";
+}
+
 function holdsInteger(
   field: ScalarType,
   family: Family,
@@ -122,7 +158,48 @@ function holdsInteger(
   return size <= (field === "short" ? 2 : field === "integer" ? 4 : 8) ? "yes" : "narrow";
 }
 
+function holdsRange(field: RangeType, family: Family, type: ColumnType): "yes" | "narrow" | "no" {
+  if (family === "inet") return yesIf(field === "ip_range");
+  if (type.range === undefined || type.range.isMulti && type.isArray) return "no";
+  const { subtype } = type.range;
+  const bounds = familyOf(subtype);
+  switch (field) {
+    case "integer_range":
+      return bounds !== "integer" ? "no" : INTEGER_BYTES[subtype.base] === 8 ? "narrow" : "yes";
+    case "long_range":
+      return yesIf(bounds === "integer");
+    case "float_range":
+    case "double_range":
+      return yesIf(isNumber(bounds));
+    case "date_range":
+      return yesIf(bounds === "moment");
+    case "ip_range":
+      return yesIf(bounds === "inet");
+  }
+}
+
+/** The range field for a range column; undefined: none holds it. */
+export function naturalRange(type: ColumnType): RangeType | undefined {
+  if (type.range === undefined || type.range.isMulti && type.isArray) return undefined;
+  const { subtype } = type.range;
+  switch (familyOf(subtype)) {
+    case "integer":
+      return INTEGER_BYTES[subtype.base] === 8 ? "long_range" : "integer_range";
+    case "float":
+      return subtype.base === "float4" ? "float_range" : "double_range";
+    case "numeric":
+      return "double_range";
+    case "moment":
+      return "date_range";
+    case "inet":
+      return "ip_range";
+    default:
+      return undefined;
+  }
+}
+
 const INTEGER_BYTES: Readonly<Record<string, number>> = { int2: 2, int4: 4, oid: 8, int8: 8 };
+const SHAPES: ReadonlySet<Family> = new Set(["text", "point", "figure", "geometry"]);
 
 const FAMILIES: Readonly<Record<string, Family>> = {
   int2: "integer",
@@ -148,5 +225,14 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   hstore: "json",
   inet: "inet",
   cidr: "inet",
+  bytea: "bytes",
   point: "point",
+  lseg: "figure",
+  box: "figure",
+  path: "figure",
+  polygon: "figure",
+  geometry: "geometry",
+  geography: "geometry",
+  vector: "vector",
+  halfvec: "vector",
 };

@@ -4,7 +4,8 @@ import type { Binder } from "./binder.ts";
 import type { BoundAggregate } from "./bound.ts";
 import { familyOf } from "./field_types.ts";
 import { renderFilters } from "./render_filter.ts";
-import { finite, renderValue } from "./render_value.ts";
+import { finite } from "./render_scalar.ts";
+import { renderValue } from "./render_value.ts";
 
 /** A figure over a scan `s`: columns the scan must give, and the aggregate over them. */
 export interface RenderedFigure {
@@ -44,7 +45,7 @@ export function renderFigure(
     const [only, ...others] = shown;
     const value = give(
       others.length === 0 && only !== undefined
-        ? (alias) => renderValue(type, only.type, `${alias}.${quote(only.name)}`, [], binder)
+        ? (alias) => renderValue({ type }, only.type, `${alias}.${quote(only.name)}`, [], binder)
         : (alias) => composite(shown, alias),
     );
     if (column !== undefined) conditions.push(`${value} IS NOT NULL`);
@@ -65,7 +66,7 @@ export function renderFigure(
   }
   if (figure === "avg") return { inner, sql: finite("float", `(${sql})::float8`) };
   const outcome = family === "money" ? { ...column.type, base: "numeric" } : column.type;
-  return { inner, sql: renderValue(type, outcome, sql, [], binder) };
+  return { inner, sql: renderValue({ type }, outcome, sql, [], binder) };
 }
 
 function columnIn(column: CatalogColumn): (alias: string) => string {

@@ -2,7 +2,16 @@ import type { ScalarType, Transform } from "../../core/description.ts";
 import type { ColumnType } from "../catalog_types.ts";
 import { arrayLiteral } from "../client.ts";
 import type { Binder } from "./binder.ts";
-import { type Family, familyOf } from "./field_types.ts";
+import type { BoundScalar } from "./bound.ts";
+import { canHold, familyOf, naturalRange } from "./field_types.ts";
+import { flatArray, overElements, type Render } from "./render_elements.ts";
+import { renderMap } from "./render_map.ts";
+import { renderRange } from "./render_range.ts";
+import { renderBase64, renderMoment, renderNumber, renderText } from "./render_scalar.ts";
+import { renderCoordinates, renderShape } from "./render_shape.ts";
+
+/** What of a field decides how its value is rendered. */
+export type ValueField = Pick<BoundScalar, "type" | "values" | "mapping">;
 
 /**
  * SQL that gives a value as a field of this type carries it: something row_to_json writes on one
@@ -10,7 +19,7 @@ import { type Family, familyOf } from "./field_types.ts";
  * `source` is an expression of the given type; it may be repeated.
  */
 export function renderValue(
-  field: ScalarType,
+  field: ValueField,
   type: ColumnType,
   source: string,
   transforms: readonly Transform[],
@@ -26,24 +35,25 @@ export function renderValue(
       sql = `coalesce(${sql}, ${parameter}::${now.cast}${now.isArray ? "[]" : ""})`;
     }
   }
-  const one = renderOne(field, now);
-  if (one === undefined) return sql;
-  return now.isArray ? overElements(sql, "json_agg", one, "'[]'::json") : one(sql);
+  const shown = field.type === "custom" ? customType(field, now) : field.type;
+  // As a whole, so that lists in lists stay what they are.
+  if (shown === "json") return renderJson(now, sql);
+  const one = shown === undefined ? renderNaturally(now) : renderOne(shown, field, now);
+  if (!now.isArray) return one === undefined ? sql : one(sql);
+  // unnest would make a column of each part.
+  if (now.isComposite) return flatArray(`${sql}::text[]`);
+  if (shown === "knn_vector") sql = `nullif(${sql}, '{}')`;
+  if (one === undefined) return flatArray(sql);
+  return overElements(sql, "json_agg", one, shown === "completion");
 }
-
-/** A finite number as it is, any other as null. `sql` is of a type of that family. */
-export function finite(family: Family, sql: string): string {
-  // Only a finite number has a difference of 0 to itself; numeric had no infinity before Postgres 14.
-  return family === "float"
-    ? `CASE WHEN ${sql} < 'Infinity' AND ${sql} > '-Infinity' THEN ${sql} END`
-    : `CASE WHEN ${sql} - ${sql} = 0 THEN ${sql} END`;
-}
-
-type Render = (sql: string) => string;
 
 /** How one value, or one element, is rendered; undefined: row_to_json does it as it is. */
-function renderOne(field: ScalarType, type: ColumnType): Render | undefined {
-  switch (field) {
+function renderOne(
+  shown: ScalarType,
+  { values }: ValueField,
+  type: ColumnType,
+): Render | undefined {
+  switch (shown) {
     case "boolean":
     case "short":
     case "integer":
@@ -56,83 +66,79 @@ function renderOne(field: ScalarType, type: ColumnType): Render | undefined {
     case "date":
     case "date_nanos":
       return (sql) => renderMoment(type, sql);
-    case "json":
-      return type.base === "jsonb" ? undefined : (sql) => `${sql}::jsonb`;
     case "ip":
-      return type.base === "inet" || type.base === "cidr"
+      return familyOf(type) === "inet"
         ? (sql) => `host(${sql})`
         : (sql) => `host(nullif(${sql}::text, '')::inet)`;
+    case "completion":
+      // Nothing can be completed to an empty text, and it takes no null in a list.
+      return familyOf(type) === "json"
+        ? (sql) => `nullif(${sql}::jsonb, 'null')`
+        : (sql) => `nullif(${sql}::text, '')`;
+    case "binary":
+      return renderBase64;
+    case "geo_shape":
+      return renderShape(type);
+    case "integer_range":
+    case "long_range":
+    case "float_range":
+    case "double_range":
+    case "date_range":
+    case "ip_range":
+      return renderRange(shown, type);
+    case "map":
+      return renderMap(values ?? "text", type);
+    case "knn_vector":
+      // pgvector prints a JSON array.
+      return type.isArray ? renderNumber(type) : (sql) => `${sql}::text::json`;
     default:
       return renderText(type);
   }
 }
 
-function renderNumber(type: ColumnType): Render | undefined {
+/** Through jsonb: one line, and no key twice, which OpenSearch refuses. */
+function renderJson(type: ColumnType, sql: string): string {
+  if (familyOf(type) !== "json" || type.isArray) return `to_jsonb(${sql})`;
+  return type.base === "jsonb" ? sql : `${sql}::jsonb`;
+}
+
+/** What a custom mapping's own type takes, where a field of that type holds such a column. */
+function customType({ mapping }: ValueField, type: ColumnType): ScalarType | undefined {
+  const mapped = SAME_NAME.find((name) => name === mapping?.["type"]);
+  if (mapped !== undefined && canHold(mapped, type) !== "no") return mapped;
+  const family = familyOf(type);
+  if (family === "json" || family === "composite") return "json";
+  return naturalRange(type);
+}
+
+/** A value in the JSON that comes nearest to it. */
+function renderNaturally(type: ColumnType): Render | undefined {
   switch (familyOf(type)) {
+    case "integer":
     case "float":
-      return (sql) => finite("float", sql);
     case "numeric":
-      // With declared digits it can be NaN and nothing else that JSON lacks; the cheaper test.
-      return type.numeric === undefined
-        ? (sql) => finite("numeric", sql)
-        : (sql) => `CASE WHEN ${sql} < 'NaN'::numeric THEN ${sql} END`;
     case "money":
-      return (sql) => `${sql}::numeric`;
-    default:
-      return undefined;
-  }
-}
-
-function renderText(type: ColumnType): Render | undefined {
-  switch (familyOf(type)) {
-    case "uuid":
-    case "enum":
-      return undefined;
-    case "text":
-      return type.base === "bpchar" ? (sql) => `${sql}::text` : undefined;
+    case "boolean":
+      return renderNumber(type);
     case "moment":
-      return (sql) => `(${renderMoment(type, sql)} #>> '{}')`;
-    case "money":
-      return (sql) => `${sql}::numeric::text`;
+      return (sql) => renderMoment(type, sql);
+    case "vector":
+      return (sql) => `${sql}::text::json`;
+    case "point":
+      // [x, y], which geo_point reads as [lon, lat].
+      return renderCoordinates;
+    case "figure":
+    case "geometry":
+      return renderShape(type);
     default:
-      return type.base === "bytea"
-        ? (sql) => `translate(encode(${sql}, 'base64'), E'\\n', '')`
-        : (sql) => `${sql}::text`;
+      return renderText(type);
   }
-}
-
-/**
- * ISO 8601 as to_json writes it, with T, and with an offset for timestamptz. Years outside of
- * 1 to 9999, which to_json ends in "BC" or leaves without a sign, get the sign that ISO asks for.
- */
-function renderMoment({ base }: ColumnType, sql: string): string {
-  const year = `extract(year FROM ${sql})::int`;
-  // There is no year 0 in SQL; in ISO it is 1 BC.
-  const signed = `CASE WHEN ${year} > 0 THEN '+' || ${year} ` +
-    `ELSE CASE WHEN ${year} = -1 THEN '' ELSE '-' END || lpad((-1 - ${year})::text, 4, '0') END`;
-  const clock = base === "date" ? "" : `"T"HH24:MI:SS.US`;
-  const zone = base === "timestamptz" ? ` || '+00:00'` : "";
-  return `CASE WHEN ${sql} >= '0001-01-01' AND ${sql} < '10000-01-01' THEN to_json(${sql}) ` +
-    `WHEN isfinite(${sql}) THEN to_json((${signed}) || to_char(${sql}, '-MM-DD${clock}')${zone}) END`;
 }
 
 function textTransform(transform: "lowercase" | "trim", sql: string, type: ColumnType): string {
   const apply = (each: string) =>
     transform === "lowercase" ? `lower(${each}::text)` : `btrim(${each}::text)`;
-  return type.isArray ? overElements(sql, "array_agg", apply, "'{}'::text[]") : apply(sql);
-}
-
-/** Applies `render` to each element in order; null stays null, empty stays empty. */
-function overElements(
-  sql: string,
-  collect: "json_agg" | "array_agg",
-  render: Render,
-  empty: string,
-): string {
-  return `CASE WHEN ${sql} IS NOT NULL THEN coalesce((SELECT ${collect}(${
-    render('e."#v"')
-  } ORDER BY e."#n") ` +
-    `FROM unnest(${sql}) WITH ORDINALITY AS e("#v", "#n")), ${empty}) END`;
+  return type.isArray ? overElements(sql, "array_agg", apply) : apply(sql);
 }
 
 function defaultText(value: unknown, type: ColumnType): string {
@@ -146,6 +152,15 @@ function defaultText(value: unknown, type: ColumnType): string {
 function scalarText(value: unknown): string {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
+
+/** Field types that are OpenSearch's own by the same name. */
+const SAME_NAME: readonly ScalarType[] = [
+  ...["text", "keyword", "boolean", "short", "integer", "long", "unsigned_long"] as const,
+  ...["float", "double", "date", "date_nanos", "ip", "wildcard", "match_only_text"] as const,
+  ...["search_as_you_type", "completion", "binary", "geo_shape", "knn_vector"] as const,
+  ...["integer_range", "long_range", "float_range", "double_range", "date_range"] as const,
+  ...["ip_range"] as const,
+];
 
 const TEXT: ColumnType = {
   declared: "text",
