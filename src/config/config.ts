@@ -17,6 +17,8 @@ export interface Config {
     readonly seed: { readonly parallel: number; readonly chunk: number };
   };
   readonly maxDocumentBytes: number;
+  /** Of a document with more refs than these none is listed: `SyncMark.over`. */
+  readonly maxRefs: number;
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
     readonly format: "auto" | "pretty" | "json";

@@ -40,45 +40,53 @@ const softDelete: v.GenericSchema<unknown, SoftDelete> = v.pipe(
   ),
 );
 
-/** One index (design 4.1). */
-const indexSection: v.GenericSchema<unknown, IndexSection> = v.strictObject({
-  table: v.pipe(table, v.description("The table whose rows become the documents.")),
-  key: v.exactOptional(
-    v.pipe(columns, v.description("Columns that make the _id; default: the primary key.")),
-  ),
-  where: v.optional(
-    v.pipe(filters, v.description("Only rows that match all of these become documents.")),
-    [],
-  ),
-  softDelete: v.exactOptional(softDelete),
-  fields,
-  settings: v.exactOptional(
-    v.pipe(jsonObject, v.description("Index settings, merged over what is derived.")),
-  ),
-  analysis: v.exactOptional(
-    v.pipe(jsonObject, v.description("Analysis settings, merged over what is derived.")),
-  ),
-  mappings: v.exactOptional(
-    v.pipe(jsonObject, v.description("Mappings, merged over what is derived.")),
-  ),
-  sinks: v.exactOptional(v.pipe(
-    v.array(text("a sink's name")),
-    v.nonEmpty(say("INVALID_VALUE", "An index without a sink goes nowhere", "Leave it out: all.")),
-    v.description("Names of the sinks it goes to; default: all."),
-  )),
-  onRejected: v.exactOptional(
-    v.pipe(onRejected, v.description("Overrides the config's onRejected.")),
-  ),
-});
+/** One index (design 4.1), in the config or in a file of its own. */
+export const INDEX: v.GenericSchema<unknown, IndexSection> = v.pipe(
+  v.strictObject({
+    $schema: v.exactOptional(
+      v.pipe(text("the path of a JSON Schema"), v.description("For editors, in an index file.")),
+    ),
+    table: v.pipe(table, v.description("The table whose rows become the documents.")),
+    key: v.exactOptional(
+      v.pipe(columns, v.description("Columns that make the _id; default: the primary key.")),
+    ),
+    where: v.optional(
+      v.pipe(filters, v.description("Only rows that match all of these become documents.")),
+      [],
+    ),
+    softDelete: v.exactOptional(softDelete),
+    fields,
+    settings: v.exactOptional(
+      v.pipe(jsonObject, v.description("Index settings, merged over what is derived.")),
+    ),
+    analysis: v.exactOptional(
+      v.pipe(jsonObject, v.description("Analysis settings, merged over what is derived.")),
+    ),
+    mappings: v.exactOptional(
+      v.pipe(jsonObject, v.description("Mappings, merged over what is derived.")),
+    ),
+    sinks: v.exactOptional(v.pipe(
+      v.array(text("a sink's name")),
+      v.nonEmpty(
+        say("INVALID_VALUE", "An index without a sink goes nowhere", "Leave it out: all."),
+      ),
+      v.description("Names of the sinks it goes to; default: all."),
+    )),
+    onRejected: v.exactOptional(
+      v.pipe(onRejected, v.description("Overrides the config's onRejected.")),
+    ),
+  }),
+  v.transform(({ $schema: _, ...index }): IndexSection => index),
+);
 
 /** An index, or the path of the file that holds it: files are read before this is used. */
 export const indexOrFile: v.GenericSchema<unknown, IndexSection> = v.lazy((input) =>
-  input === undefined ? INDEX_OR_FILE : indexSection
+  input === undefined ? INDEX_OR_FILE : INDEX
 );
 
 /** What `indexOrFile` is for an editor. */
 export const INDEX_OR_FILE: v.GenericSchema<unknown, IndexSection> = v.union([
-  indexSection,
+  INDEX,
   v.pipe(
     text("a path, relative to the config file"),
     v.description("A file that holds the index, relative to the config file."),

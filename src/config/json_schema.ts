@@ -3,7 +3,7 @@ import type { JsonObject } from "../core/json.ts";
 import { CHANGELOG, OUTBOX, SWEEPS } from "./capture_sections.ts";
 import { FIELD, fields } from "./fields.ts";
 import { FILTER } from "./filters.ts";
-import { INDEX_OR_FILE } from "./index_section.ts";
+import { INDEX, INDEX_OR_FILE } from "./index_section.ts";
 import { COLUMNS, TABLE } from "./names.ts";
 import { SCALAR_FIELD, TRANSFORM } from "./scalars.ts";
 import { configSchema } from "./schema.ts";
@@ -26,6 +26,8 @@ export function configJsonSchema(): JsonObject {
       fields,
       filter: FILTER,
       index: INDEX_OR_FILE,
+      // An index file names it: "$schema": "./driftless.schema.json#/$defs/indexFile".
+      indexFile: INDEX,
       outbox: OUTBOX,
       scalar: SCALAR_FIELD,
       secret: SECRET,

@@ -114,6 +114,7 @@ function assemble(section: ConfigSection, { source, sinks }: Ends): Config | und
       seed,
     },
     maxDocumentBytes: section.maxDocumentBytes,
+    maxRefs: section.maxRefs,
     log: section.log,
     indexes: Object.entries(section.indexes).map(([name, index]): IndexDescription => ({
       name,

@@ -1,97 +1,17 @@
 import * as v from "valibot";
-import type { FieldDescription, ScalarType, Transform } from "../core/description.ts";
-import { notSupported, say } from "./issue_text.ts";
-import { jsonValue, keysOf } from "./json_value.ts";
+import type { FieldDescription, MapValueType, Transform } from "../core/description.ts";
+import { say } from "./issue_text.ts";
+import { jsonObject, jsonValue, keysOf } from "./json_value.ts";
 import { column } from "./names.ts";
-import { nearest } from "../core/nearest.ts";
-import { later, text, whole, word } from "./units.ts";
+import { SCALAR_TYPES, SHORTHAND_TYPES, typeSchema } from "./scalar_types.ts";
+import { text, whole, word } from "./units.ts";
 
 /** A field that doesn't know its name yet: the name is its key in `fields`. */
 export type Unnamed = (name: string) => FieldDescription;
 
-/** The types of a scalar field that this release maps. */
-const SCALAR_TYPES: readonly ScalarType[] = [
-  "text",
-  "keyword",
-  "enum",
-  "uuid",
-  "boolean",
-  "short",
-  "integer",
-  "long",
-  "unsigned_long",
-  "float",
-  "double",
-  "decimal",
-  "date",
-  "date_nanos",
-  "json",
-  "ip",
-  "wildcard",
-  "match_only_text",
-  "search_as_you_type",
-];
-const LATER_TYPES = new Set([
-  "identifier",
-  "binary",
-  "map",
-  "geo_shape",
-  "integer_range",
-  "long_range",
-  "float_range",
-  "double_range",
-  "date_range",
-  "ip_range",
-  "range",
-  "completion",
-  "knn_vector",
-  "constant",
-  "custom",
-]);
-/** What people write for a type that has another name here. */
-const OTHER_NAMES: Readonly<Record<string, string>> = {
-  string: '"text" for words, "keyword" for exact values',
-  varchar: '"text" for words, "keyword" for exact values',
-  int: '"integer"',
-  int2: '"short"',
-  int4: '"integer"',
-  int8: '"long"',
-  bigint: '"long"',
-  smallint: '"short"',
-  serial: '"integer"',
-  number: '"double", "long" or "decimal"',
-  numeric: '"decimal"',
-  money: '"decimal"',
-  real: '"float"',
-  bool: '"boolean"',
-  timestamp: '"date"',
-  timestamptz: '"date"',
-  datetime: '"date"',
-  jsonb: '"json"',
-  inet: '"ip"',
-  point: '"geo_point"',
-};
-
-/** The name of a type, scalar or geo_point. */
-function typeSchema<const T extends string>(types: readonly T[]): v.GenericSchema<unknown, T> {
-  return v.picklist(types, ({ input }) => {
-    const list = `The types are ${types.join(", ")}.`;
-    if (typeof input !== "string") {
-      return say("INVALID_VALUE", "Expected a field: a type's name or an object", list);
-    }
-    if (LATER_TYPES.has(input)) return notSupported(`The type "${input}"`, list);
-    const lower = input.toLowerCase();
-    const other = Object.hasOwn(OTHER_NAMES, lower) ? OTHER_NAMES[lower] : undefined;
-    const near = nearest(input, types);
-    const meant = other ?? (near === undefined ? undefined : `"${near}"`);
-    const hint = meant === undefined ? list : `Did you mean ${meant}?`;
-    return say("UNKNOWN_TYPE", `There is no type "${input}"`, hint);
-  });
-}
-
 /** `"text"`: a type, of the column that has the field's name. */
 export const shorthand: v.GenericSchema<unknown, Unnamed> = v.pipe(
-  typeSchema([...SCALAR_TYPES, "geo_point"]),
+  typeSchema(SHORTHAND_TYPES),
   v.transform((type): Unnamed => (name) => {
     const from = { kind: "column", column: name } as const;
     return type === "geo_point"
@@ -111,6 +31,51 @@ export const TRANSFORM: v.GenericSchema<unknown, Transform> = v.union([
   wordTransform,
   defaultTransform,
 ]);
+
+const MAP_VALUES: readonly MapValueType[] = [
+  "text",
+  "keyword",
+  "boolean",
+  "long",
+  "double",
+  "date",
+];
+const mapping = v.exactOptional(v.pipe(
+  jsonObject,
+  v.description("The sink's own mapping of the field, merged over the derived one."),
+));
+
+const VARIANTS = say(
+  "INVALID_VALUE",
+  "Expected the enum's values in the order of their rank",
+  'Like "variants": ["low", "high"].',
+);
+/** OpenSearch reads a rule of its char filter into 256 characters. */
+const MAX_VARIANT = 200;
+const variant = v.pipe(
+  v.string(VARIANTS),
+  v.check(
+    (each) => each.length <= MAX_VARIANT && !MARKERS.some((marker) => each.includes(marker)),
+    say(
+      "INVALID_VALUE",
+      `A variant has at most ${MAX_VARIANT} characters, and none of U+0000, U+0001 and U+0002`,
+      "Leave it out: what isn't listed sorts last.",
+    ),
+  ),
+);
+const MARKERS = ["\u0000", "\u0001", "\u0002"];
+const variants = v.pipe(
+  v.array(variant, VARIANTS),
+  v.nonEmpty(VARIANTS),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    const { value: listed } = dataset;
+    const twice = listed.find((each, at) => listed.indexOf(each) < at);
+    if (twice === undefined) return;
+    const message = `The variant "${twice}" is listed twice`;
+    addIssue({ message: say("DUPLICATE_KEY", message, "Keep one: a value has one rank.") });
+  }),
+);
 
 const plain = v.pipe(
   v.strictObject({
@@ -136,9 +101,26 @@ const plain = v.pipe(
     )),
     subfields: v.exactOptional(v.pipe(
       v.boolean(),
-      v.description("text and keyword: false drops the derived subfield."),
+      v.description("text, keyword, identifier, enum: false drops the derived subfield."),
     )),
-    variants: v.exactOptional(later("variants")),
+    variants: v.exactOptional(v.pipe(
+      variants,
+      v.description("enum: its values in rank order; the subfield rank sorts by it."),
+    )),
+    values: v.exactOptional(v.pipe(
+      word(MAP_VALUES),
+      v.description("map: what its values are searched as."),
+    )),
+    dimension: v.exactOptional(v.pipe(
+      whole(1, 16_000),
+      v.description("knn_vector: how many numbers; default: as the column declares."),
+    )),
+    columnTypes: v.exactOptional(v.pipe(
+      v.array(text("a column type as Postgres prints it")),
+      v.nonEmpty(say("INVALID_VALUE", "A list of no type takes no column", "Leave it out: any.")),
+      v.description('custom: the column types it takes ("numeric", "text[]"); default: any.'),
+    )),
+    mapping,
   }),
   v.rawCheck(({ dataset, addIssue }) => {
     const given = keysOf(dataset.value);
@@ -152,23 +134,47 @@ const plain = v.pipe(
       const message = `"${key}" belongs to the type ${types.join(" or ")}, not to ${type}`;
       addIssue({ message: say("INVALID_VALUE", message, `Remove "${key}".`) });
     }
+    const problem = lacking(type, given);
+    if (problem !== undefined) addIssue({ message: problem });
   }),
-  v.transform(({ type, column, sql, transforms, scale, as, subfields }): Unnamed => (name) => ({
+  v.transform(({ type, column, sql, transforms, ...more }): Unnamed => (name) => ({
     kind: "scalar",
     name,
     type,
     from: sql === undefined ? { kind: "column", column: column ?? name } : { kind: "sql", sql },
     transforms: transforms ?? [],
-    ...(scale === undefined ? {} : { scale }),
-    ...(as === undefined ? {} : { as }),
-    ...(subfields === undefined ? {} : { subfields }),
+    ...more,
   })),
 );
 const ONLY_FOR: Readonly<Record<string, readonly string[]>> = {
   scale: ["decimal"],
   as: ["json"],
-  subfields: ["text", "keyword"],
+  subfields: ["text", "keyword", "identifier", "enum"],
+  variants: ["enum"],
+  values: ["map"],
+  dimension: ["knn_vector"],
+  columnTypes: ["custom"],
 };
+
+/** What a type can't do without. */
+function lacking(type: string, given: Readonly<Record<string, unknown>>): string | undefined {
+  if (type === "map" && !("values" in given)) {
+    const list = MAP_VALUES.map((each) => `"${each}"`).join(", ");
+    return say(
+      "MISSING_KEY",
+      "Nothing says what the map's values are",
+      `"values" is one of ${list}.`,
+    );
+  }
+  if (type !== "custom") return undefined;
+  const { type: mapped } = keysOf(given["mapping"]);
+  if (typeof mapped === "string" && mapped !== "") return undefined;
+  return say(
+    "MISSING_KEY",
+    'A custom field is mapped as its "mapping" says, which needs a "type"',
+    'Like "mapping": { "type": "rank_feature" }.',
+  );
+}
 
 const geoPoint = v.pipe(
   v.strictObject({
@@ -176,35 +182,51 @@ const geoPoint = v.pipe(
     column: v.exactOptional(column),
     lat: v.exactOptional(column),
     lon: v.exactOptional(column),
+    mapping,
   }),
   v.rawCheck(({ dataset, addIssue }) => {
     const given = keysOf(dataset.value);
     const pair = ["lat", "lon"].filter((key) => key in given).length;
     if (pair === 0 || pair === 2 && !("column" in given)) return;
-    const hint = 'Give "lat" and "lon", or one "column" of type point.';
+    const hint = 'Give "lat" and "lon", or one "column" that holds the point.';
     addIssue({ message: say("INVALID_VALUE", "This names no point, or two", hint) });
   }),
-  v.transform(({ column, lat, lon }): Unnamed => (name) => ({
+  v.transform(({ type: _, column, lat, lon, ...more }): Unnamed => (name) => ({
     kind: "geo_point",
     name,
     from: lat !== undefined && lon !== undefined
       ? { kind: "pair", lat, lon }
       : { kind: "column", column: column ?? name },
+    ...more,
   })),
 );
 
-/** Only its type is looked at: what else such a field takes isn't known here yet. */
-const laterType = v.pipe(
-  v.looseObject({ type: typeSchema(SCALAR_TYPES) }),
-  v.transform((): Unnamed => (name) => ({ kind: "object", name, fields: [] })),
+const jsonScalar = v.union([v.string(), v.number(), v.boolean(), v.null()]);
+
+const constant = v.pipe(
+  v.strictObject({
+    type: v.literal("constant"),
+    value: v.pipe(
+      v.union(
+        [jsonScalar, v.array(jsonScalar)],
+        say(
+          "INVALID_VALUE",
+          "A constant is a text, a number, true, false or null, or a list of these",
+          'Group several constants with { "object": { … } }.',
+        ),
+      ),
+      v.description("The same in every document."),
+    ),
+    mapping,
+  }),
+  v.transform(({ type: _, ...more }): Unnamed => (name) => ({ kind: "constant", name, ...more })),
 );
 
 /** `{"type": "keyword", "column" | "sql", …}`. */
 export const scalarField: v.GenericSchema<unknown, Unnamed> = v.lazy((input) => {
   if (input === undefined) return SCALAR_FIELD;
   const { type } = keysOf(input);
-  if (type === "geo_point") return geoPoint;
-  return typeof type === "string" && LATER_TYPES.has(type) ? laterType : plain;
+  return type === "geo_point" ? geoPoint : type === "constant" ? constant : plain;
 });
 /** What a scalar field is for an editor. */
-export const SCALAR_FIELD: v.GenericSchema<unknown, Unnamed> = v.union([plain, geoPoint]);
+export const SCALAR_FIELD: v.GenericSchema<unknown, Unnamed> = v.union([plain, geoPoint, constant]);

@@ -18,6 +18,7 @@ export interface ConfigSection {
   };
   readonly onRejected: RejectionPolicy;
   readonly maxDocumentBytes: number;
+  readonly maxRefs: number;
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
     readonly format: "auto" | "pretty" | "json";
@@ -88,7 +89,15 @@ export const configSchema: v.GenericSchema<unknown, ConfigSection> = v.strictObj
   ),
   server: v.exactOptional(later("server")),
   lease: v.exactOptional(later("lease")),
-  maxRefs: v.exactOptional(later("maxRefs")),
+  maxRefs: v.optional(
+    v.pipe(
+      whole(1, 100_000),
+      v.description(
+        "Rows of other tables that a document names, so that it is found when one moves away.",
+      ),
+    ),
+    1000,
+  ),
   log: v.optional(v.pipe(log, v.description("What is said on stderr.")), {}),
   indexes: v.pipe(
     v.record(indexName, indexOrFile),

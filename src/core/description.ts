@@ -145,11 +145,13 @@ export interface ScalarField {
   readonly columnTypes?: readonly string[];
 }
 
-/** The same value in every document: a JSON scalar, mapped by what it is. */
+export type JsonScalar = string | number | boolean | null;
+
+/** The same in every document: a JSON scalar, or a list of them, mapped by what they are. */
 export interface ConstantField {
   readonly kind: "constant";
   readonly name: string;
-  readonly value: string | number | boolean | null;
+  readonly value: JsonScalar | readonly JsonScalar[];
   /** Merged over the derived mapping. */
   readonly mapping?: JsonObject;
 }

@@ -1,8 +1,9 @@
 import { FatalError } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { IndexPlan } from "../core/plan.ts";
-import { LOWERCASE_NORMALIZER } from "./mapping.ts";
-import { isObject } from "./merge.ts";
+import { builtInAnalysis } from "./analysis.ts";
+import { mappingOf } from "./mapping.ts";
+import { isObject, mergeJson } from "./merge.ts";
 
 /** Settings by their full name: `index.refresh_interval`. */
 export type Settings = Readonly<Record<string, Json>>;
@@ -57,13 +58,23 @@ export function flatten(settings: JsonObject, prefix = ""): Settings {
 }
 
 function plannedSettings(plan: IndexPlan): Settings {
+  const mapping = mappingOf(plan);
+  const analysis = mergeJson(builtInAnalysis(plan.fields, mapping), plan.analysis);
   const settings = {
     ...OURS,
-    ...flatten({ analysis: plan.analysis }),
+    ...(hasVectors(mapping) ? { "index.knn": true } : {}),
+    ...flatten({ analysis }),
     ...flatten(plan.settings),
   };
   checkDurability(settings, plan.name);
   return settings;
+}
+
+/** Whether a field at any depth is a vector, which an index has to be made for. */
+function hasVectors(mapping: Json): boolean {
+  if (Array.isArray(mapping)) return mapping.some(hasVectors);
+  if (!isObject(mapping)) return false;
+  return mapping["type"] === "knn_vector" || Object.values(mapping).some(hasVectors);
 }
 
 const AUTO_EXPAND = "index.auto_expand_replicas";
@@ -74,6 +85,4 @@ const OURS: Settings = {
   "index.gc_deletes": "15m",
   // Said although it is the default: an index template may say otherwise.
   [DURABILITY]: "request",
-  [`index.analysis.normalizer.${LOWERCASE_NORMALIZER}.type`]: "custom",
-  [`index.analysis.normalizer.${LOWERCASE_NORMALIZER}.filter`]: ["lowercase"],
 };

@@ -19,6 +19,7 @@ type Collector = (value: Json, words: string[]) => void;
 const WORDS: ReadonlySet<string> = new Set([
   "text",
   "keyword",
+  "identifier",
   "enum",
   "uuid",
   "ip",
@@ -48,9 +49,27 @@ function objectCollector(fields: readonly FieldPlan[]): Collector {
 
 function fieldCollector(field: FieldPlan): Collector | undefined {
   if (field.kind === "object") return objectCollector(field.fields);
-  if (WORDS.has(field.type)) return collectAll;
-  if (field.type === "json" && field.as !== undefined && field.as !== "disabled") return collectAll;
-  return undefined;
+  switch (field.type) {
+    case "json":
+      return field.as === undefined || field.as === "disabled" ? undefined : collectAll;
+    case "map":
+      return WORDS.has(field.values ?? "keyword") ? collectAll : undefined;
+    case "completion":
+      return collectSuggestions;
+    case "custom":
+      return WORDS.has(String(field.mapping?.["type"])) ? collectAll : undefined;
+    default:
+      return WORDS.has(field.type) ? collectAll : undefined;
+  }
+}
+
+/** Texts, or objects that hold them beside their weight: `{"input": […], "weight": 3}`. */
+function collectSuggestions(value: Json, words: string[]): void {
+  if (isArray(value)) { for (const element of value) collectSuggestions(element, words); }
+  else if (typeof value === "object" && value !== null) {
+    const { input } = value;
+    if (input !== undefined) collectSuggestions(input, words);
+  } else collectAll(value, words);
 }
 
 /** Every scalar, however deep. */

@@ -4,14 +4,12 @@ import type { FieldDescription, IndexDescription } from "../../src/core/descript
 import type { Problem } from "../../src/core/problem.ts";
 import { openDatabase } from "../../src/postgres/client.ts";
 import { prepareDocuments } from "../../src/postgres/documents/prepare.ts";
-import { missingIndexes } from "../../src/postgres/documents/missing_indexes.ts";
 import {
   aggregate,
   compare,
   type Fixture,
   index,
   openFixture,
-  ref,
   relation,
   scalar,
   SIGNAL,
@@ -30,6 +28,10 @@ CREATE TABLE hidden (id int PRIMARY KEY, v text);
 ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
 CREATE TABLE days (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
 CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+CREATE DOMAIN score AS numeric(5, 2);
+CREATE TABLE typed (id int PRIMARY KEY, m mood, n numeric(10, 2), s score, t text[], v varchar(9), f real[],
+  j jsonb, h text, p point, ps point[], b bytea, r int4range);
 CREATE FUNCTION shaky(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION steady(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 `;
@@ -112,8 +114,91 @@ describe("problems of documents", () => {
         "error TYPE_MISMATCH indexes.users.fields.at.lon",
       ],
     );
-    const composite = await problems(index("shapes", "shapes", [scalar("p", "keyword")]));
+    const composite = await problems(index("shapes", "shapes", [scalar("p", "date")]));
     equal(composite[0]?.code, "TYPE_MISMATCH");
+  });
+
+  test("a custom field takes the columns of its types alone, named as Postgres prints them", async () => {
+    const mapping = { type: "rank_feature" };
+    const of = async (column: string, columnTypes: readonly string[] | undefined, sql?: string) => {
+      const at = sql === undefined ? { column } : { sql };
+      const more = columnTypes === undefined ? {} : { columnTypes };
+      const field = scalar("x", "custom", { ...at, ...more, mapping });
+      return await problems(index("typed", "typed", [field]));
+    };
+    deepEqual(await of("n", undefined), []);
+    deepEqual(await of("n", ["text", "numeric"]), []);
+    deepEqual(await of("s", ["numeric"]), [], "of a domain, what it is made of");
+    deepEqual(await of("t", ["text[]"]), []);
+    deepEqual(await of("v", ["character varying"]), []);
+    deepEqual(await of("v", ["VARCHAR"]), [], "and its short name");
+    deepEqual(await of("", ["integer"], "length(v)"), []);
+    const [wrong, ...others] = await of("t", ["text", "numeric"]);
+    deepEqual(others, []);
+    equal(wrong?.code, "TYPE_MISMATCH");
+    equal(wrong?.path, "indexes.typed.fields.x.column");
+    match(wrong?.message ?? "", /"t" is text\[\], and it takes text, numeric$/);
+    match(wrong?.hint ?? "", /"columnTypes"/);
+    const [sql] = await of("", ["numeric"], "length(v)");
+    equal(sql?.path, "indexes.typed.fields.x.sql");
+    match(sql?.message ?? "", /this sql is integer, and it takes numeric$/);
+  });
+
+  test("variants and an enum's labels that differ are warnings that name them", async () => {
+    const of = async (variants: readonly string[], column = "m") =>
+      (await problems(index("typed", "typed", [scalar("x", "enum", { column, variants })])))
+        .map(({ severity, code, path, message }) => [severity, code, path, message].join(" "));
+    deepEqual(await of(["sad", "ok", "happy"]), []);
+    deepEqual(await of(["happy", "sad", "ok"]), [], "in an order of their own");
+    deepEqual(await of(["low", "high"], "h"), [], "a text has no labels");
+    const at = "indexes.typed.fields.x.variants";
+    deepEqual(await of(["sad", "Happy"]), [
+      `warning VARIANTS_INCOMPLETE ${at} The variants leave out "ok", "happy" of "m": they sort last`,
+      `warning VARIANTS_UNKNOWN ${at} The variants list "Happy": the type mood has no such value`,
+    ]);
+  });
+
+  test("a vector's dimension is given where its column doesn't declare it", async () => {
+    const of = async (more: Parameters<typeof scalar>[2]) =>
+      (await problems(index("typed", "typed", [scalar("x", "knn_vector", more)])))
+        .map(({ code, path, hint }) => [code, path, hint].join(" "));
+    deepEqual(await of({ column: "f", dimension: 3 }), []);
+    deepEqual(await of({ column: "f" }), [
+      'DIMENSION_MISSING indexes.typed.fields.x.column Give "dimension".',
+    ]);
+    deepEqual(await of({ sql: "f" }), [
+      'DIMENSION_MISSING indexes.typed.fields.x.sql Give "dimension".',
+    ]);
+  });
+
+  test("columns that can't be what a new type asks for are named with what they are", async () => {
+    deepEqual(
+      (await problems(index("typed", "typed", [
+        scalar("a", "map", { column: "h", values: "text" }),
+        scalar("b", "binary", { column: "h" }),
+        scalar("c", "date_range", { column: "r" }),
+        scalar("d", "ip_range", { column: "j" }),
+        scalar("e", "geo_shape", { column: "b" }),
+        scalar("f", "knn_vector", { column: "h", dimension: 2 }),
+        { kind: "geo_point", name: "g", from: { kind: "column", column: "ps" } },
+        { kind: "geo_point", name: "h", from: { kind: "column", column: "b" } },
+        { kind: "geo_point", name: "i", from: { kind: "column", column: "nope" } },
+        { kind: "geo_point", name: "j", from: { kind: "column", column: "j" } },
+        { kind: "geo_point", name: "k", from: { kind: "column", column: "h" } },
+        { kind: "geo_point", name: "l", from: { kind: "column", column: "p" } },
+      ]))).map(({ code, path }) => `${code} ${path.replace("indexes.typed.fields.", "")}`),
+      [
+        "TYPE_MISMATCH a.column",
+        "TYPE_MISMATCH b.column",
+        "TYPE_MISMATCH c.column",
+        "TYPE_MISMATCH d.column",
+        "TYPE_MISMATCH e.column",
+        "TYPE_MISMATCH f.column",
+        "TYPE_MISMATCH g.column",
+        "TYPE_MISMATCH h.column",
+        "COLUMN_MISSING i.column",
+      ],
+    );
   });
 
   test("sql that isn't one stable expression over its own row is refused", async () => {
@@ -274,31 +359,5 @@ describe("problems of documents", () => {
       ),
       [false, true, true],
     );
-  });
-
-  test("indexes that the queries lack are listed as the SQL that makes them", async () => {
-    const description = index("users", "users", [
-      relation("hasMany", "orders", "orders", ["user_id"], [scalar("status")]),
-      relation("belongsTo", "odd", "odd", ["name"], [scalar("code")], { references: ["code"] }),
-      aggregate("count", "mixed", "Mixed", [], {
-        through: { table: ref("orders"), leftKey: ["user_id"], rightKey: ["id"] },
-      }),
-    ]);
-    const missing = async () =>
-      missingIndexes((await fixture.prepare([description])).plans).map(({ need, sql }) =>
-        `${need} ${sql}`
-      );
-    deepEqual(await missing(), [
-      'build CREATE INDEX CONCURRENTLY ON "public"."orders" ("user_id");',
-      'resolve CREATE INDEX CONCURRENTLY ON "public"."users" ("name");',
-    ]);
-    await fixture.db.sql.unsafe(
-      "CREATE INDEX ON orders (user_id, status); CREATE INDEX ON users (name) WHERE age > 3",
-    );
-    deepEqual(await missing(), [
-      'resolve CREATE INDEX CONCURRENTLY ON "public"."users" ("name");',
-    ]);
-    await fixture.db.sql.unsafe("CREATE INDEX ON users (name)");
-    deepEqual(await missing(), []);
   });
 });

@@ -61,7 +61,7 @@ const MANY = `{
       ],
       "fields": {
         "a": "txt",
-        "b": { "type": "knn_vector", "dimension": 3 },
+        "b": { "type": "knn_vector", "dimension": 0 },
         "c": { "type": "text", "column": "x", "sql": "y" },
         "d": { "hasmany": "x", "foreignKey": "y" },
         "e": { "hasMany": "x", "fields": {} },
@@ -108,7 +108,7 @@ const MANY_FOUND: readonly [line: number, path: string, message: RegExp, hint: R
   [34, "indexes.orders.where[2].value", /more digits/, /quotes/],
   [35, "indexes.orders.where[3].value", /null can't be compared/, /"isNull"/],
   [38, "indexes.orders.fields.a", /no type "txt"/, /"text"/],
-  [39, "indexes.orders.fields.b.type", /"knn_vector" is not supported yet/, /keyword/],
+  [39, "indexes.orders.fields.b.dimension", /whole number from 1 to 16000/, /quotes/],
   [40, "indexes.orders.fields.c", /Both "column" and "sql"/, /Keep one/],
   [41, "indexes.orders.fields.d", /Unknown key "hasmany"/, /"hasMany"/],
   [42, "indexes.orders.fields.e.foreignKey", /"foreignKey" is missing/, /Add "foreignKey"/],
@@ -158,6 +158,77 @@ describe("a config with many mistakes", () => {
     assert.ok(problems.length >= 6, JSON.stringify(problems));
     assert.doesNotMatch(JSON.stringify(problems), /hunter/);
   });
+});
+
+/** Fifteen different mistakes of the index language, each on a line of its own. */
+const FIFTEEN = `{
+  "indexes": {
+    "users": {
+      "table": { "schema": "crm", "table": "User", "columns": ["id"] },
+      "softDelete": { "column": "a", "when": [] },
+      "where": [{ "any": [] }],
+      "fields": {
+        "labels": { "type": "map" },
+        "vague": { "type": "map", "values": "integer" },
+        "rank": { "type": "custom", "mapping": { "boost": 2 } },
+        "level": { "type": "enum", "variants": ["low", "high", "low"] },
+        "tier": { "type": "keyword", "variants": ["a"] },
+        "fixed": { "type": "constant", "value": { "a": 1 } },
+        "span": { "type": "range", "column": "during" },
+        "at": { "type": "geo_point", "lat": "lat", "column": "place" },
+        "shape": { "type": "geo_shape", "mapping": "quadtree" },
+        "orders": { "hasMany": "orders", "foreignKey": [], "fields": { "id": "long" } },
+        "spent": { "sum": "orders", "foreignKey": "user_id" }
+      }
+    },
+    "files": "./files.index.jsonc"
+  }
+}`;
+const IN_FILE = `// an index of its own
+{
+  "$schema": "./driftless.schema.json#/$defs/indexFile",
+  "table": "files",
+  "fields": {
+    "body": { "type": "binary", "subfields": false }
+  }
+}`;
+const FIFTEEN_FOUND: readonly [file: string | undefined, at: string, RegExp, RegExp][] = [
+  [undefined, "4 indexes.users.table.columns", /Unknown key "columns"/, /schema, table/],
+  [undefined, "5 indexes.users.softDelete", /either "column" or "when"/, /Keep one/],
+  [undefined, "6 indexes.users.where[0].any", /at least one filter/, /fill it/],
+  [undefined, "8 indexes.users.fields.labels", /what the map's values are/, /"keyword"/],
+  [undefined, "9 indexes.users.fields.vague.values", /"integer" can't stand here/, /"long"/],
+  [undefined, "10 indexes.users.fields.rank", /custom field.*needs a "type"/, /rank_feature/],
+  [undefined, "11 indexes.users.fields.level.variants", /"low" is listed twice/, /one rank/],
+  [undefined, "12 indexes.users.fields.tier", /"variants" belongs to the type enum/, /Remove/],
+  [undefined, "13 indexes.users.fields.fixed.value", /A constant is a text, a number/, /object/],
+  [undefined, "14 indexes.users.fields.span.type", /no type "range"/, /"date_range"/],
+  [undefined, "15 indexes.users.fields.at", /no point, or two/, /"lat" and "lon"/],
+  [undefined, "16 indexes.users.fields.shape.mapping", /Expected an object, found a text/, /\{/],
+  [
+    undefined,
+    "17 indexes.users.fields.orders.foreignKey",
+    /list of columns can't be empty/,
+    /Name/,
+  ],
+  [undefined, "18 indexes.users.fields.spent.column", /"column" is missing/, /Add "column"/],
+  ["dir/files.index.jsonc", "6 indexes.files.fields.body", /"subfields" belongs to/, /Remove/],
+];
+
+test("fifteen different mistakes are fifteen problems, that in an index file told with its file", async () => {
+  const { config, problems } = await load(FIFTEEN, ENV, { "dir/files.index.jsonc": IN_FILE });
+  assert.equal(config, undefined);
+  assert.equal(problems.length, 15);
+  assert.deepEqual(
+    problems.map(({ file, line, path, severity }) => [file, `${line} ${path}`, severity])
+      .toSorted(),
+    FIFTEEN_FOUND.map(([file, at]) => [file, at, "error"]).toSorted(),
+  );
+  for (const [, at, message, hint] of FIFTEEN_FOUND) {
+    const found = problems.find(({ line, path }) => `${line} ${path}` === at);
+    assert.match(found?.message ?? "", message, at);
+    assert.match(found?.hint ?? "", hint, at);
+  }
 });
 
 describe("a file that can't be read as a config", () => {
@@ -401,7 +472,12 @@ const GOOD = JSON.stringify({
         b: { type: "keyword", transforms: ["trim", { default: "x" }] },
         c: { hasMany: "c", foreignKey: ["a"], orderBy: [{ column: "x" }], fields: { d: "long" } },
         e: { sum: "c", column: "n", foreignKey: "a" },
-        f: { object: { g: { type: "geo_point", lat: "a", lon: "b" } } },
+        f: { object: { g: { type: "geo_point", lat: "a", lon: "b", mapping: { x: 1 } } } },
+        h: { type: "enum", variants: ["low", "high"] },
+        i: { type: "map", values: "long", column: "labels" },
+        j: { type: "custom", mapping: { type: "rank_feature" }, columnTypes: ["numeric"] },
+        k: { type: "constant", value: null },
+        l: { type: "knn_vector", dimension: 3 },
       },
       sinks: ["s"],
     },

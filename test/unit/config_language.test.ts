@@ -312,29 +312,126 @@ describe("fields", () => {
     }
   });
 
-  test("of types of later releases are refused by name, not ignored", async () => {
-    const later = [
-      "identifier",
-      "binary",
-      "map",
-      "geo_shape",
-      "date_range",
-      "completion",
+  test("of every type, in short and at length", async () => {
+    const names = [
+      ...["text", "keyword", "identifier", "enum", "uuid", "boolean", "short", "integer", "long"],
+      ...["unsigned_long", "float", "double", "decimal", "date", "date_nanos", "json", "ip"],
+      ...["wildcard", "match_only_text", "search_as_you_type", "completion", "binary", "geo_shape"],
+      ...["integer_range", "long_range", "float_range", "double_range", "date_range", "ip_range"],
       "knn_vector",
-      "constant",
-      "custom",
     ];
-    for (const type of later) {
-      for (const field of [type, { type, values: "text", mapping: {}, value: 1 }]) {
+    for (const type of names) {
+      const from = fromColumn("a");
+      const plain = { kind: "scalar", name: "a", type, from, transforms: [] };
+      assert.deepEqual(await fieldsOf({ a: type }), [plain], type);
+      const mapping = { index: false, meta: { unit: "ms" } };
+      assert.deepEqual(await fieldsOf({ a: { type, column: "b", mapping } }), [
+        { ...plain, from: fromColumn("b"), mapping },
+      ], type);
+    }
+  });
+
+  test("of types that need more than a name", async () => {
+    const mapping = { type: "rank_feature", positive_score_impact: false };
+    const fields = await fieldsOf({
+      level: { type: "enum", variants: ["low", "high"], subfields: false },
+      labels: { type: "map", values: "date", sql: "to_jsonb(x)" },
+      rank: { type: "custom", mapping, columnTypes: ["numeric", "text[]"], column: "r" },
+      embedding: { type: "knn_vector", dimension: 384, mapping: { method: { name: "hnsw" } } },
+      at: { type: "geo_point", column: "p", mapping: { ignore_malformed: true } },
+    });
+    const plain = { kind: "scalar", transforms: [] };
+    assert.deepEqual(fields, [
+      {
+        ...plain,
+        name: "level",
+        type: "enum",
+        from: fromColumn("level"),
+        variants: ["low", "high"],
+        subfields: false,
+      },
+      {
+        ...plain,
+        name: "labels",
+        type: "map",
+        from: { kind: "sql", sql: "to_jsonb(x)" },
+        values: "date",
+      },
+      {
+        ...plain,
+        name: "rank",
+        type: "custom",
+        from: fromColumn("r"),
+        columnTypes: ["numeric", "text[]"],
+        mapping,
+      },
+      {
+        ...plain,
+        name: "embedding",
+        type: "knn_vector",
+        from: fromColumn("embedding"),
+        dimension: 384,
+        mapping: { method: { name: "hnsw" } },
+      },
+      { kind: "geo_point", name: "at", from: fromColumn("p"), mapping: { ignore_malformed: true } },
+    ]);
+    for (const type of ["map", "custom", "constant"]) {
+      const found = await refusals({ a: type });
+      assert.match(found, new RegExp(`"${type}" needs more than its name .*"type": "${type}"`));
+    }
+  });
+
+  test("that are the same in every document", async () => {
+    for (const value of ["shop", "", 1.5, -3, true, false, null, [], ["a", 1, null]]) {
+      assert.deepEqual(await fieldsOf({ a: { type: "constant", value } }), [
+        { kind: "constant", name: "a", value },
+      ]);
+    }
+    const mapping = { index: false };
+    assert.deepEqual(await fieldsOf({ a: { type: "constant", value: 1, mapping } }), [
+      { kind: "constant", name: "a", value: 1, mapping },
+    ]);
+    assert.match(await refusals({ a: { type: "constant" } }), /"value" is missing/);
+    for (const value of [{}, [[1]], [{}]]) {
+      assert.match(await refusals({ a: { type: "constant", value } }), /A constant is a text/);
+    }
+    assert.match(
+      await refusals({ a: { type: "constant", value: 1, column: "x" } }),
+      /Unknown key "column"/,
+    );
+  });
+
+  test("that are ranked enums list each value once, as a text of at most 200 characters", async () => {
+    const of = (variants: unknown) => refusals({ a: { type: "enum", variants } });
+    assert.equal(await of(["a => b", "", " ", "\\", "ß🦊", "x".repeat(200)]), "");
+    assert.match(await of([]), /in the order of their rank/);
+    assert.match(await of("low"), /in the order of their rank/);
+    assert.match(await of([1]), /variants\[0\]: Expected the enum's values/);
+    assert.match(await of(["a", "b", "a"]), /"a" is listed twice/);
+    assert.match(await of(["x".repeat(201)]), /at most 200 characters/);
+    assert.match(await of(["a\u0001"]), /none of U\+0000/);
+  });
+
+  test("of another name are told what it is called here", async () => {
+    const names: readonly [string, RegExp][] = [
+      ["hstore", /"map"/],
+      ["bytea", /"binary"/],
+      ["int4range", /"integer_range"/],
+      ["tstzrange", /"date_range"/],
+      ["vector", /"knn_vector"/],
+      ["geometry", /"geo_shape", or "geo_point"/],
+      ["identifer", /"identifier"/],
+      ["range", /"integer_range", "long_range"/],
+      ["nested", /"mapping": "nested"/],
+    ];
+    for (const [name, hint] of names) {
+      for (const field of [name, { type: name }]) {
         const found = await refusals({ a: field });
-        assert.match(found, new RegExp(`The type "${type}" is not supported yet`));
+        assert.match(found, new RegExp(`There is no type "${name}"`));
+        assert.match(found, hint);
         assert.equal(found.split("\n").length, 1);
       }
     }
-    assert.match(
-      await refusals({ a: { type: "enum", variants: ["low", "high"] } }),
-      /fields\.a\.variants: "variants" is not supported yet/,
-    );
   });
 
   test("of one kind don't take the keys of another", async () => {

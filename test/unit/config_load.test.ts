@@ -58,6 +58,7 @@ describe("defaults", () => {
       seed: { parallel: 2, chunk: 2000 },
     });
     assert.equal(config.maxDocumentBytes, 10 * 1024 * 1024);
+    assert.equal(config.maxRefs, 1000);
     assert.deepEqual(config.log, { level: "info", format: "auto" });
     assert.deepEqual(config.sinks, [{ type: "sqlite", name: "sqlite", path: "dir/driftless.db" }]);
   });
@@ -105,6 +106,7 @@ test("values in units are read, and 0 or false switches off", async () => {
     source: { poll: { minInterval: "50ms", maxInterval: "1.5s", margin: 0 } },
     pipeline: { batch: { maxDelay: 0 } },
     maxDocumentBytes: "1.5KiB",
+    maxRefs: 5,
   }, URL_ENV);
   assert.deepEqual(config.source.poll, {
     minIntervalMs: 50,
@@ -116,6 +118,7 @@ test("values in units are read, and 0 or false switches off", async () => {
   });
   assert.equal(config.pipeline.batch.maxDelayMs, 0);
   assert.equal(config.maxDocumentBytes, 1536);
+  assert.equal(config.maxRefs, 5);
   for (const [text, bytes] of [["8MiB", 8 << 20], ["1GiB", 1 << 30], ["10MB", 1e7], ["7B", 7]]) {
     assert.equal((await good({ maxDocumentBytes: text }, URL_ENV)).maxDocumentBytes, bytes);
   }
@@ -138,7 +141,6 @@ test("sections of later work are accepted when absent or off", async () => {
       source: { wal: off },
       server: off,
       lease: off,
-      maxRefs: off,
     }, URL_ENV);
   }
   const later = [
@@ -147,7 +149,6 @@ test("sections of later work are accepted when absent or off", async () => {
     { source: { tables: { a: { capture: "wal" } } } },
     { server: {} },
     { lease: { ttl: "15s" } },
-    { maxRefs: 1000 },
     { onRejected: "deadLetter" },
     { indexes: { a: { ...INDEXES.a, onRejected: "deadLetter" } } },
   ];

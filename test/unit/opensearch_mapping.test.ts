@@ -85,6 +85,130 @@ describe("the mapping of a plan", () => {
       dynamic: true,
     });
     assert.deepEqual(mappingOfField({ type: "geo_point" }), { type: "geo_point" });
+    for (const type of ["binary", "geo_shape", "completion", "ip_range", "long_range"] as const) {
+      assert.deepEqual(mappingOfField({ type }), { type });
+    }
+    const range = mappingOfField({ type: "date_range" }) as JsonObject;
+    assert.equal(range["format"], (mappingOfField({ type: "date" }) as JsonObject)["format"]);
+  });
+
+  test("gives code-like text an analyzer of its own", () => {
+    const analyzed = { type: "text", analyzer: "driftless_identifier" };
+    assert.deepEqual(mappingOfField({ type: "identifier" }), {
+      ...analyzed,
+      fields: { keyword: { type: "keyword", ignore_above: 256 } },
+    });
+    assert.deepEqual(mappingOfField({ type: "identifier", subfields: false }), analyzed);
+  });
+
+  test("gives a ranked enum a subfield to sort by, shared by those with the same list", () => {
+    const variants = ["low", "high"];
+    const mapping = mappingOfField({ type: "enum", variants }) as JsonObject;
+    const rank = (mapping["fields"] as JsonObject)["rank"] as JsonObject;
+    assert.equal(mapping["type"], "keyword");
+    assert.match(String(rank["normalizer"]), /^driftless_rank_[0-9a-f]{16}$/);
+    assert.deepEqual(mappingOfField({ type: "enum", variants: [...variants] }), mapping);
+    assert.notDeepEqual(mappingOfField({ type: "enum", variants: ["high", "low"] }), mapping);
+    assert.deepEqual(mappingOfField({ type: "enum", variants, subfields: false }), {
+      type: "keyword",
+    });
+    const field = { kind: "scalar", type: "enum", variants } as const;
+    const settings = fillSettings(plan([{ ...field, name: "a" }, { ...field, name: "b" }]));
+    const filters = Object.keys(settings).filter((key) => key.includes(".char_filter."));
+    const name = String(rank["normalizer"]);
+    assert.deepEqual(filters.toSorted(), [
+      `index.analysis.char_filter.${name}.mappings`,
+      `index.analysis.char_filter.${name}.type`,
+      "index.analysis.char_filter.driftless_whole.pattern",
+      "index.analysis.char_filter.driftless_whole.replacement",
+      "index.analysis.char_filter.driftless_whole.type",
+    ]);
+    assert.deepEqual(settings[`index.analysis.normalizer.${name}.char_filter`], [
+      "driftless_whole",
+      name,
+    ]);
+    assert.deepEqual(settings[`index.analysis.char_filter.${name}.mappings`], [
+      "\\u0001low\\u0002 => 0",
+      "\\u0001high\\u0002 => 1",
+      "\\u0001 => ~",
+      "\\u0002 =>",
+    ]);
+  });
+
+  test("opens the place of a map alone, by a template of its full path", () => {
+    const map = { kind: "scalar", name: "labels", type: "map", values: "long" } as const;
+    const mapping = mappingOf(plan([
+      map,
+      { kind: "object", name: "lines", mapping: "nested", fields: [{ ...map, values: "keyword" }] },
+    ], { mappings: { dynamic_templates: [{ mine: { match: "x" } }] } }));
+    assert.equal(mapping["dynamic"], "strict");
+    const { labels } = mapping["properties"] as JsonObject;
+    assert.deepEqual(labels, { type: "object", dynamic: "true" });
+    const objects = { match_mapping_type: "object", mapping: { type: "object", dynamic: "true" } };
+    assert.deepEqual(mapping["dynamic_templates"], [
+      { mine: { match: "x" } },
+      { "driftless labels (objects)": { path_match: "labels.*", ...objects } },
+      { "driftless labels": { path_match: "labels.*", mapping: { type: "long" } } },
+      { "driftless lines.labels (objects)": { path_match: "lines.labels.*", ...objects } },
+      { "driftless lines.labels": { path_match: "lines.labels.*", mapping: { type: "keyword" } } },
+    ]);
+    assert.equal(mappingOf(plan([]))["dynamic_templates"], undefined);
+  });
+
+  test("makes an index for vectors when there is one, at any depth", () => {
+    assert.deepEqual(mappingOfField({ type: "knn_vector", dimension: 3 }), {
+      type: "knn_vector",
+      dimension: 3,
+    });
+    const vector = { kind: "scalar", name: "v", type: "knn_vector", dimension: 3 } as const;
+    const nested = { kind: "object", name: "o", mapping: "nested", fields: [vector] } as const;
+    assert.equal(fillSettings(plan([nested]))["index.knn"], true);
+    assert.equal(fillSettings(plan([{ ...vector, type: "long" }]))["index.knn"], undefined);
+    const custom = { ...vector, type: "custom", mapping: { type: "knn_vector" } } as const;
+    assert.equal(fillSettings(plan([custom]))["index.knn"], true);
+    assert.equal(
+      fillSettings(plan([nested], { settings: { index: { knn: false } } }))["index.knn"],
+      false,
+    );
+  });
+
+  test("is a custom field's own, and merges a field's mapping over what its type gives", () => {
+    const mapping = { type: "rank_feature", positive_score_impact: false };
+    assert.deepEqual(mappingOfField({ type: "custom", mapping }), mapping);
+    assert.deepEqual(
+      mappingOfField({
+        type: "text",
+        mapping: { analyzer: "english", fields: { raw: { type: "wildcard" } } },
+      }),
+      {
+        type: "text",
+        analyzer: "english",
+        fields: { keyword: { type: "keyword", ignore_above: 256 }, raw: { type: "wildcard" } },
+      },
+    );
+    assert.deepEqual(mappingOfField({ type: "geo_point", mapping: { ignore_malformed: true } }), {
+      type: "geo_point",
+      ignore_malformed: true,
+    });
+    const field = {
+      kind: "scalar",
+      name: "f",
+      type: "keyword",
+      mapping: { index: false },
+    } as const;
+    const over = mappingOf(plan([field], {
+      mappings: { properties: { f: { index: true, boost: 2 }, _sync: { type: "text" } } },
+    }));
+    const { f } = over["properties"] as JsonObject;
+    assert.deepEqual(f, {
+      type: "keyword",
+      index: true,
+      boost: 2,
+      fields: {
+        lower: { type: "keyword", normalizer: "driftless_lowercase", ignore_above: 8191 },
+      },
+    });
+    assert.deepEqual((over["properties"] as JsonObject)["_sync"], MARK["_sync"]);
   });
 
   test("takes what the config says over what is derived, at any depth", () => {
@@ -115,7 +239,14 @@ describe("the mapping of a plan", () => {
 
 /** Not found by searches of all fields for a small number; summed, never searched. */
 const MARK = {
-  _sync: { properties: { b: { type: "keyword" }, k: { type: "integer", index: false } } },
+  _sync: {
+    properties: {
+      b: { type: "keyword" },
+      k: { type: "integer", index: false },
+      refs: { type: "keyword", doc_values: false },
+      over: { type: "boolean", doc_values: false },
+    },
+  },
 };
 
 describe("the settings of an index", () => {
@@ -145,12 +276,45 @@ describe("the settings of an index", () => {
     });
   });
 
-  test("carry the analysis beside the built-in normalizer", () => {
-    const filled = fillSettings(plan([], {
-      analysis: { analyzer: { a: { type: "custom", filter: ["lowercase", "asciifolding"] } } },
-    }));
+  test("carry the built-in analysis where it is used, and the config's over it", () => {
+    const analysis = {
+      analyzer: { a: { type: "custom", filter: ["lowercase", "asciifolding"] } },
+      normalizer: { driftless_lowercase: { filter: ["lowercase", "asciifolding"] } },
+    };
+    const names = (settings: Readonly<Record<string, unknown>>) =>
+      Object.keys(settings).filter((key) => key.startsWith("index.analysis."));
+    const text = { kind: "scalar", name: "a", type: "text" } as const;
+    const keyword = { ...text, type: "keyword" } as const;
+    assert.deepEqual(names(fillSettings(plan([text]))), []);
+    assert.deepEqual(names(fillSettings(plan([{ ...keyword, subfields: false }]))), []);
+    assert.deepEqual(names(fillSettings(plan([keyword]))), [
+      "index.analysis.normalizer.driftless_lowercase.type",
+      "index.analysis.normalizer.driftless_lowercase.filter",
+    ]);
+    const filled = fillSettings(plan([keyword], { analysis }));
     assert.deepEqual(filled["index.analysis.analyzer.a.filter"], ["lowercase", "asciifolding"]);
     assert.equal(filled["index.analysis.normalizer.driftless_lowercase.type"], "custom");
+    assert.deepEqual(filled["index.analysis.normalizer.driftless_lowercase.filter"], [
+      "lowercase",
+      "asciifolding",
+    ]);
+    const named = {
+      mapping: { fields: { low: { type: "keyword", normalizer: "driftless_lowercase" } } },
+    };
+    assert.equal(names(fillSettings(plan([{ ...text, ...named }]))).length, 2, "named by hand");
+    assert.deepEqual(names(fillSettings(plan([{ ...text, type: "identifier" }]))).toSorted(), [
+      ...["filter", "tokenizer", "type"].map((key) =>
+        `index.analysis.analyzer.driftless_identifier.${key}`
+      ),
+      ...[
+        "catenate_all",
+        "preserve_original",
+        "split_on_case_change",
+        "split_on_numerics",
+        "stem_english_possessive",
+        "type",
+      ].map((key) => `index.analysis.filter.driftless_identifier_parts.${key}`),
+    ]);
   });
 
   test("refuse an asynchronous translog, however it is written", () => {
@@ -189,6 +353,16 @@ describe("the comparison of mappings", () => {
       }),
       [],
     );
+  });
+
+  test("takes an object that grew fields for what it was: its type isn't printed any more", () => {
+    const empty: JsonObject = { properties: { m: { type: "object", dynamic: "true" } } };
+    const grown: JsonObject = {
+      properties: { m: { dynamic: "true", properties: { a: { type: "long" } } } },
+    };
+    assert.deepEqual(mappingConflicts(empty, grown), []);
+    const nested: JsonObject = { properties: { m: { type: "nested", dynamic: "true" } } };
+    assert.deepEqual(mappingConflicts(empty, nested), ['m: type is "nested", not unset']);
   });
 
   test("names each field that differs", () => {

@@ -34,6 +34,26 @@ describe("the words a document is found by", () => {
       words: [],
     },
     {
+      says: "are codes, constants, suggestions, texts in maps and custom fields of text",
+      fields: [
+        { kind: "scalar", name: "a", type: "identifier" },
+        { kind: "scalar", name: "b", type: "keyword" },
+        { kind: "scalar", name: "c", type: "completion" },
+        { kind: "scalar", name: "d", type: "completion" },
+        { kind: "scalar", name: "e", type: "map", values: "keyword" },
+        { kind: "scalar", name: "f", type: "map", values: "long" },
+        { kind: "scalar", name: "g", type: "custom", mapping: { type: "keyword" } },
+        { kind: "scalar", name: "h", type: "custom", mapping: { type: "rank_feature" } },
+        { kind: "scalar", name: "i", type: "enum", variants: ["low", "high"] },
+        { kind: "scalar", name: "j", type: "date_range" },
+        { kind: "scalar", name: "k", type: "binary" },
+      ],
+      body: `{"a":"C-1","b":"shop","c":["one","two"],"d":[{"input":["three"],"weight":4}],` +
+        `"e":{"k":"five","l":["six",null]},"f":{"k":7},"g":"eight","h":9,"i":"low",` +
+        `"j":{"gte":"2026"},"k":"AA=="}`,
+      words: ["C-1", "shop", "one", "two", "three", "five", "six", "eight", "low"],
+    },
+    {
       says: "are all values of json that is searched",
       fields: [{ kind: "scalar", name: "a", type: "json", as: "flat_object" }],
       body: `{"a":{"x":"one","y":[{"z":"two"},3,true,null]}}`,

@@ -1,25 +1,13 @@
-import type {
-  AggregateField,
-  FieldDescription,
-  GeoPointField,
-  RelationField,
-  ScalarField,
-} from "../../core/description.ts";
+import type { AggregateField, FieldDescription, RelationField } from "../../core/description.ts";
 import { tableId } from "../../core/table.ts";
-import { type CatalogColumn, type CatalogTable, isUnique } from "../catalog.ts";
-import { bindExpression } from "./bind_expression.ts";
+import { type CatalogColumn, isUnique } from "../catalog.ts";
 import { bindFilters } from "./bind_filter.ts";
 import { bindLink, bindOrder, type Holder } from "./bind_link.ts";
 import { bindColumn, bindIdentity, type Binding } from "./binding.ts";
-import type {
-  BoundAggregate,
-  BoundField,
-  BoundPoint,
-  BoundRelation,
-  BoundScalar,
-  BoundSource,
-} from "./bound.ts";
-import { canHold, familyOf, isComparable, isSummable, naturalType } from "./field_types.ts";
+import type { BoundAggregate, BoundField, BoundRelation } from "./bound.ts";
+import { bindPoint } from "./bind_point.ts";
+import { bindScalar } from "./bind_scalar.ts";
+import { familyOf, isComparable, isSummable, naturalType } from "./field_types.ts";
 
 /** The fields of one row; those with a problem are reported and left out. */
 export function bindFields(
@@ -68,108 +56,6 @@ function bindField(
     default:
       return bindAggregate(binding, holder, field, path);
   }
-}
-
-function bindScalar(
-  binding: Binding,
-  table: CatalogTable,
-  field: ScalarField,
-  path: string,
-): BoundScalar | undefined {
-  const source = bindSource(binding, table, field, path);
-  if (source === undefined) return undefined;
-  const { type } = source;
-  const at = source.kind === "sql" ? `${path}.sql` : `${path}.column`;
-  const name = source.kind === "sql" ? "this sql" : `"${source.column.name}"`;
-  const fit = canHold(field.type, type);
-  if (fit === "no") {
-    const natural = naturalType(type) ?? (familyOf(type) === "json" ? "json" : undefined);
-    binding.report(
-      "error",
-      "TYPE_MISMATCH",
-      at,
-      `Cannot fill a field of type ${field.type}: ${name} is ${type.declared.replace(/#\d+/, "")}`,
-      natural === undefined ? "Use sql to turn it into such a value." : `Use type "${natural}".`,
-    );
-    return undefined;
-  }
-  if (fit === "narrow") {
-    binding.report(
-      "warning",
-      "TYPE_NARROW",
-      at,
-      `A field of type ${field.type} can't hold every value of ${name}: others are rejected`,
-      `Use type "${naturalType(type) ?? "long"}" to hold them all.`,
-    );
-  }
-  const isText = familyOf(type) === "text";
-  for (const transform of field.transforms) {
-    if (typeof transform === "string" && !isText) {
-      binding.report(
-        "error",
-        "TYPE_MISMATCH",
-        `${path}.transforms`,
-        `Cannot apply ${transform}: ${name} is not a text`,
-        "Cast it to text in sql, or drop the transform.",
-      );
-      return undefined;
-    }
-  }
-  return {
-    kind: "scalar",
-    name: field.name,
-    type: field.type,
-    source,
-    transforms: field.transforms,
-    ...(field.scale === undefined ? {} : { scale: field.scale }),
-    ...(field.as === undefined ? {} : { as: field.as }),
-    ...(field.subfields === undefined ? {} : { subfields: field.subfields }),
-  };
-}
-
-function bindSource(
-  binding: Binding,
-  table: CatalogTable,
-  { from }: ScalarField,
-  path: string,
-): BoundSource | undefined {
-  if (from.kind === "sql") return bindExpression(binding, table, from.sql, `${path}.sql`, "field");
-  const column = bindColumn(binding, table, from.column, `${path}.column`);
-  return column && { kind: "column", column, type: column.type };
-}
-
-function bindPoint(
-  binding: Binding,
-  table: CatalogTable,
-  { name, from }: GeoPointField,
-  path: string,
-): BoundPoint | undefined {
-  const suited = (column: CatalogColumn | undefined, at: string, isSuited: boolean) => {
-    if (column === undefined || isSuited) return column;
-    binding.report(
-      "error",
-      "TYPE_MISMATCH",
-      at,
-      `Cannot fill a field of type geo_point: "${column.name}" is ${column.type.declared}`,
-      'Give "lat" and "lon" as numeric columns, or "column" of type point.',
-    );
-    return undefined;
-  };
-  if (from.kind === "column") {
-    const column = bindColumn(binding, table, from.column, `${path}.column`);
-    const isPoint = column !== undefined && familyOf(column.type) === "point";
-    const point = suited(column, `${path}.column`, isPoint && !column.type.isArray);
-    return point && { kind: "point", name, from: { kind: "column", column: point } };
-  }
-  const [lat, lon] = (["lat", "lon"] as const).map((end) => {
-    const column = bindColumn(binding, table, from[end], `${path}.${end}`);
-    return suited(
-      column,
-      `${path}.${end}`,
-      column !== undefined && isSummable(column.type) && familyOf(column.type) !== "money",
-    );
-  });
-  return lat && lon && { kind: "point", name, from: { kind: "pair", lat, lon } };
 }
 
 function bindRelation(

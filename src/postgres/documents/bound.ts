@@ -1,5 +1,6 @@
 import type {
   CompareOperator,
+  ConstantField,
   MapValueType,
   OrderBy,
   ScalarType,
@@ -60,12 +61,7 @@ export interface BoundScalar {
   readonly mapping?: JsonObject;
 }
 
-export interface BoundConstant {
-  readonly kind: "constant";
-  readonly name: string;
-  readonly value: string | number | boolean | null;
-  readonly mapping?: JsonObject;
-}
+export type BoundConstant = ConstantField;
 
 export interface BoundPoint {
   readonly kind: "point";
