@@ -49,6 +49,7 @@ export async function openPipeline(
       plans: plan.plans,
       catalog: plan.catalog,
       maxDocumentBytes: config.maxDocumentBytes,
+      maxRefs: config.maxRefs,
       dutyCycle: config.source.sweeps.dutyCycle,
     });
     const { poll } = config.source;

@@ -28,6 +28,7 @@ export interface IndexPlan {
   /**
    * Tables (`tableId`, sorted) whose rows a document names in `SyncMark.refs`: those whose capture
    * doesn't see what a row was before, so that a row that left a document has to be looked for there.
+   * One that is captured by another key than its primary key stands there with it: `public.codes (a)`.
    */
   readonly refs: readonly string[];
   readonly onRejected: RejectionPolicy;

@@ -5,6 +5,7 @@ import type { Sink } from "../core/ports.ts";
 import type { SourceIdentity } from "../core/source.ts";
 import { sleep } from "../flow/sleep.ts";
 import { routesOf } from "./pipeline.ts";
+import { isCovered } from "./prepare.ts";
 
 /** What is waited for: everything committed before `target` (the source's clock, ISO, µs, UTC). */
 export interface Barrier {
@@ -67,7 +68,7 @@ async function whatIsBehind(
     const state = await sink.seedState(plan, signal);
     const where = `index "${plan.name}" in sink "${sink.name}"`;
     if (state?.seeded !== true) lines.push(`${where} is not seeded`);
-    else if (!covers(checkpoint, plan, state.seed)) {
+    else if (!isCovered(plan, state.seed, checkpoint?.coverage[plan.name])) {
       // Filled once, and then left out, or planned otherwise: the checkpoint says nothing of it.
       lines.push(`${where} is not followed`);
     }
@@ -97,11 +98,4 @@ function isSame(a: SourceIdentity, b: SourceIdentity): boolean {
 
 function nameOf({ database, systemId, timeline }: SourceIdentity): string {
   return `database "${database}" of server ${systemId} (timeline ${timeline})`;
-}
-
-/** As `prepare` decides whether an index is followed on. */
-function covers(checkpoint: Checkpoint | undefined, plan: IndexPlan, seed: string): boolean {
-  const covered = checkpoint?.coverage[plan.name];
-  return covered?.seed === seed && covered.hash === plan.hash &&
-    covered.fingerprint === plan.fingerprint;
 }

@@ -73,7 +73,7 @@ export async function run(
   async function follow(scope: AbortSignal): Promise<void> {
     const ending = new AbortController();
     const within = AbortSignal.any([scope, ending.signal]);
-    const commits = committer(pipeline, ground.epoch, options, (error) => queue.close(error));
+    const commits = committer(pipeline, ground, options, (error) => queue.close(error));
     try {
       for await (const batch of queue.batches(scope)) await commits.commit(batch, within);
       await commits.settle();
@@ -88,7 +88,7 @@ export async function run(
   /** Fills what is unseeded, one index after the other, then says when the capture has caught up. */
   async function seedThenWatch(scope: AbortSignal): Promise<void> {
     for (const seed of options.skipBackfill ? [] : ground.seeds) {
-      await seedIndex(pipeline, seed, ground.epoch, options, done.signal, scope);
+      await seedIndex(pipeline, seed, ground, options, done.signal, scope);
       if (done.signal.aborted) return;
     }
     filled ||= !options.skipBackfill;
@@ -134,12 +134,12 @@ export async function run(
 
 function keysOf(
   pipeline: Pipeline,
-  { anchor, epoch, keysCompared: compared }: Ground,
+  { anchor, epoch, keysCompared: compared, filling }: Ground,
   options: EngineOptions,
 ): KeySweep | undefined {
   if (options.keys === undefined) return undefined;
   const clock = runningClock(anchor.now);
-  return keySweep({ pipeline, epoch, engine: options, ...options.keys, compared, clock });
+  return keySweep({ pipeline, epoch, filling, engine: options, ...options.keys, compared, clock });
 }
 
 /** 5.4: a checkpoint is saved at most once a second. */

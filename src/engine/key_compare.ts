@@ -3,6 +3,7 @@ import { FatalError, RetryableError } from "../core/errors.ts";
 import type { IndexPlan } from "../core/plan.ts";
 import type { Sink } from "../core/ports.ts";
 import type { Epoch } from "../core/source.ts";
+import type { Fence } from "../flow/fence.ts";
 import { sleep } from "../flow/sleep.ts";
 import { keyRepair } from "./key_repair.ts";
 import type { EngineOptions, Pipeline } from "./pipeline.ts";
@@ -34,6 +35,7 @@ export interface KeyComparison {
   readonly plan: IndexPlan;
   readonly sink: Sink;
   readonly epoch: Epoch;
+  readonly filling: Fence;
   readonly engine: EngineOptions;
   /** Share of wall time that listing the sink and repairs may take. */
   readonly dutyCycle: number;

@@ -23,7 +23,7 @@ export interface KeyRepair {
 
 /** `mostOrphans`: of more, none is deleted. Infinity: all are, as they are found. */
 export function keyRepair(comparison: KeyComparison, mostOrphans: number): KeyRepair {
-  const { pipeline, plan, sink, epoch, engine } = comparison;
+  const { pipeline, plan, sink, epoch, filling, engine } = comparison;
   const { builder } = pipeline;
   const policy = { observe: engine.observe, limitMs: engine.retryLimitMs };
   const size = slices();
@@ -110,34 +110,44 @@ export function keyRepair(comparison: KeyComparison, mostOrphans: number): KeyRe
     for (let rest = ids; rest.length > 0;) {
       const slice = rest.slice(0, Math.min(MOST_AT_ONCE, size.next(rest)));
       rest = rest.slice(slice.length);
-      const build = () =>
-        retrying("source", () => builder.build(slice, epoch, signal), policy, signal);
-      const first = await build();
-      size.learn(first.documents);
-      const bodies = new Map(first.documents.map(({ id, body }) => [id, body]));
-      for (const id of slice) {
-        const body = bodies.get(id.id);
-        // One that can't be built is neither: its row is there.
-        if (body === null) without.push(id);
-        else if (body !== undefined) written.push(id);
+      const leave = filling.enter();
+      try {
+        const bodies = await rewriteSlice(slice, what, signal);
+        for (const id of slice) {
+          const body = bodies.get(id.id);
+          // One that can't be built is neither: its row is there.
+          if (body === null) without.push(id);
+          else if (body !== undefined) written.push(id);
+        }
+      } finally {
+        leave();
       }
-      const chosen = ({ documents, rejections }: Built): Built => ({
-        documents: what === "all" ? documents : documents.filter(({ body }) => body !== null),
-        rejections,
-      });
-      const rebuild = async () => chosen(await build());
-      const built = chosen(first);
-      if (built.documents.length + built.rejections.length === 0) continue;
-      const job = {
-        built,
-        builtAt: performance.now(),
-        sinks: [sink],
-        mode: "fill",
-        rebuild,
-      } as const;
-      await write(pipeline, job, engine, signal);
     }
     return { written, without };
+  }
+
+  /** The bodies by id, null without a row, undefined for what can't be built. */
+  async function rewriteSlice(
+    slice: readonly DocumentId[],
+    what: "rows" | "all",
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, string | null>> {
+    const build = () =>
+      retrying("source", () => builder.build(slice, epoch, signal), policy, signal);
+    const first = await build();
+    size.learn(first.documents);
+    const chosen = ({ documents, rejections }: Built): Built => ({
+      documents: what === "all" ? documents : documents.filter(({ body }) => body !== null),
+      rejections,
+    });
+    const rebuild = async () => chosen(await build());
+    const built = chosen(first);
+    if (built.documents.length + built.rejections.length > 0) {
+      const builtAt = performance.now();
+      const job = { built, builtAt, sinks: [sink], mode: "fill", rebuild } as const;
+      await write(pipeline, job, engine, signal);
+    }
+    return new Map(first.documents.map(({ id, body }) => [id, body]));
   }
 
   /**

@@ -2,6 +2,7 @@ import { FatalError, RetryableError } from "../core/errors.ts";
 import type { IndexPlan } from "../core/plan.ts";
 import type { Sink } from "../core/ports.ts";
 import type { Epoch } from "../core/source.ts";
+import type { Fence } from "../flow/fence.ts";
 import { sleep } from "../flow/sleep.ts";
 import { type Compared, compareKeys } from "./key_compare.ts";
 import { type EngineOptions, type Pipeline, routesOf } from "./pipeline.ts";
@@ -10,6 +11,8 @@ import { retrying } from "./retrying.ts";
 export interface KeySweepOptions {
   readonly pipeline: Pipeline;
   readonly epoch: Epoch;
+  /** Repairs enter it before they build and leave it when they are written. */
+  readonly filling: Fence;
   readonly engine: EngineOptions;
   /** From the end of one comparison of an index to the next. */
   readonly intervalMs: number;

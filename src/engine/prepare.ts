@@ -5,6 +5,7 @@ import type { Anchor, Sink } from "../core/ports.ts";
 import type { Epoch } from "../core/source.ts";
 import type { RowKey } from "../core/change.ts";
 import { tableId } from "../core/table.ts";
+import { type Fence, fence } from "../flow/fence.ts";
 import { type EngineOptions, type Pipeline, routesOf } from "./pipeline.ts";
 
 /** What a run stands on: an anchored capture, indexes with their mappings, and what is to be filled. */
@@ -18,6 +19,8 @@ export interface Ground {
   readonly seeds: readonly Seed[];
   /** By index, as stored: when its keys were last compared, in the sink where that is longest ago. */
   readonly keysCompared: Readonly<Record<string, string>>;
+  /** Fills and repairs that were built and aren't written yet: see holders.ts. */
+  readonly filling: Fence;
 }
 
 /** An index to be filled, in the sinks that are equally far with it. */
@@ -31,9 +34,8 @@ export interface Seed {
 /**
  * The anchor first, then each mapping, before anything is written. An index is followed on only when
  * its sink says that it was filled (or begun) by the seed that the sink's own checkpoint covers,
- * under the same plan and the same catalog facts, and the capture vouches for all its tables since;
- * anything else is a gap, and it is filled anew
- * (design 3.8). A crash between `ensure` and the first checkpoint leaves a filling that no
+ * under the same plan and the same catalog facts, with every ref that the plan asks for, and the
+ * capture vouches for all its tables since; anything else is a gap, and it is filled anew (design 3.8). A crash between `ensure` and the first checkpoint leaves a filling that no
  * checkpoint names: it is begun again.
  */
 export async function prepare(
@@ -60,7 +62,7 @@ export async function prepare(
   const coverage = new Map<string, Record<string, Coverage>>();
   const seeds: Seed[] = [];
   for (const plan of builder.plans) {
-    const { name, hash, fingerprint } = plan;
+    const { name } = plan;
     for (const sink of routesOf(plan, sinks)) {
       const state = await sink.seedState(plan, signal);
       const covered = stored.get(sink.name)?.coverage[name];
@@ -70,12 +72,11 @@ export async function prepare(
         plan.tables.map(tableId).some((id) =>
           anchor.gaps.has(id) || (absent && anchor.once?.has(id) === true)
         );
-      const follows = !gap && state !== undefined && covered?.seed === state.seed &&
-        covered.hash === hash && covered.fingerprint === fingerprint;
+      const follows = !gap && state !== undefined && isCovered(plan, state.seed, covered);
       const seed = follows ? state.seed : crypto.randomUUID();
       await sink.ensure(plan, follows ? undefined : seed, signal);
       const covers = coverage.get(sink.name) ?? {};
-      covers[name] = { seed, hash, fingerprint };
+      covers[name] = coverageOf(plan, seed);
       coverage.set(sink.name, covers);
       if (follows && state.seeded) continue;
       seeds.push({
@@ -93,7 +94,23 @@ export async function prepare(
     coverage,
     seeds: joined(seeds),
     keysCompared: anchor.fresh ? {} : earliest(known.map((c) => c.keysCompared ?? {})),
+    filling: fence(),
   };
+}
+
+/** Whether a checkpoint that covers this has followed the plan's index since that seed began. */
+export function isCovered(
+  { hash, fingerprint, refs }: IndexPlan,
+  seed: string,
+  covered: Coverage | undefined,
+): boolean {
+  return covered?.seed === seed && covered.hash === hash && covered.fingerprint === fingerprint &&
+    refs.every((table) => covered.refs?.includes(table) ?? false);
+}
+
+/** What was asked for before and isn't now is not kept up: it is not covered any more. */
+function coverageOf({ hash, fingerprint, refs }: IndexPlan, seed: string): Coverage {
+  return { seed, hash, fingerprint, ...(refs.length === 0 ? {} : { refs }) };
 }
 
 /** Only what all of them have. */

@@ -2,12 +2,11 @@ import type { Change, RowKey } from "../core/change.ts";
 import type { Delivery } from "../core/delivery.ts";
 import type { DocumentId } from "../core/document.ts";
 import type { Built } from "../core/ports.ts";
-import type { Epoch } from "../core/source.ts";
 import { notice } from "../flow/notice.ts";
 import { together } from "../flow/together.ts";
 import { watermark } from "../flow/watermark.ts";
 import type { EngineOptions, Pipeline } from "./pipeline.ts";
-import type { Seed } from "./prepare.ts";
+import type { Ground, Seed } from "./prepare.ts";
 import { retrying } from "./retrying.ts";
 import { slices } from "./slices.ts";
 import { write } from "./write.ts";
@@ -33,7 +32,7 @@ interface Progress {
 export async function seedIndex(
   pipeline: Pipeline,
   seed: Seed,
-  epoch: Epoch,
+  { epoch, filling }: Ground,
   options: EngineOptions,
   stop: AbortSignal,
   signal: AbortSignal,
@@ -137,18 +136,23 @@ export async function seedIndex(
       );
       return { documents: documents.filter((d) => d.body !== null), rejections };
     };
-    const built = await rebuild();
-    size.learn(built.documents);
-    const job = { built, builtAt: performance.now(), sinks, mode: "fill", rebuild } as const;
-    await write(pipeline, job, options, scope);
-    options.observe({
-      type: "batch",
-      mode: "fill",
-      changes: ids.length,
-      documents: built.documents.length,
-      deletes: 0,
-      ms: performance.now() - sliceStartedAt,
-    });
+    const leave = filling.enter();
+    try {
+      const built = await rebuild();
+      size.learn(built.documents);
+      const job = { built, builtAt: performance.now(), sinks, mode: "fill", rebuild } as const;
+      await write(pipeline, job, options, scope);
+      options.observe({
+        type: "batch",
+        mode: "fill",
+        changes: ids.length,
+        documents: built.documents.length,
+        deletes: 0,
+        ms: performance.now() - sliceStartedAt,
+      });
+    } finally {
+      leave();
+    }
   }
 
   /** Stores the progress, the latest only: a store that is slower than the chunks skips some. */

@@ -30,9 +30,9 @@ export function slices(targetChars: number = TARGET_CHARS): Slices {
     },
     learn(documents: readonly Document[]): void {
       const found = new Map<string, { chars: number; count: number }>();
-      for (const { index, body } of documents) {
+      for (const { index, body, sync } of documents) {
         const sum = found.get(index) ?? { chars: 0, count: 0 };
-        sum.chars += body?.length ?? 0;
+        sum.chars += (body?.length ?? 0) + (sync?.refs?.length ?? 0);
         sum.count++;
         found.set(index, sum);
       }

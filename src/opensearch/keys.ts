@@ -3,9 +3,9 @@ import { RetryableError } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { KeyDigest } from "../core/ports.ts";
 import type { OpenSearchClient } from "./client.ts";
-import type { Purpose } from "./errors.ts";
 import { refreshIndexes } from "./generations.ts";
 import type { Indices } from "./indices.ts";
+import { listIds } from "./listing.ts";
 import { bucketOf, bucketTerm, MARK_FIELD } from "./marks.ts";
 import { at, textAt } from "./reply.ts";
 
@@ -52,39 +52,7 @@ export function indexKeys(client: OpenSearchClient, indices: Indices): KeyDigest
       if (buckets.length === 0) return;
       const physical = await refreshed(index, signal);
       const purpose = { what: `list the keys of index "${physical}"` };
-      const query = { bool: { filter: [inBuckets(buckets)] } };
-      let scroll: string | undefined;
-      try {
-        while (true) {
-          const page: unknown = scroll === undefined
-            ? await ask(
-              client,
-              `/${encodeURIComponent(physical)}/_search`,
-              {
-                query: { scroll: KEEP, allow_partial_search_results: "false" },
-                body: { size: PAGE, sort: ["_doc"], _source: false, query },
-              },
-              purpose,
-              signal,
-            )
-            : await ask(
-              client,
-              "/_search/scroll",
-              {
-                body: { scroll: KEEP, scroll_id: scroll },
-              },
-              purpose,
-              signal,
-            );
-          scroll = textAt(page, "_scroll_id");
-          const hits = at(page, "hits", "hits");
-          if (!Array.isArray(hits) || hits.length === 0) return;
-          yield hits.map((hit) => textAt(hit, "_id") ?? "");
-          if (hits.length < PAGE || scroll === undefined) return;
-        }
-      } finally {
-        if (scroll !== undefined) await forget(client, scroll, purpose);
-      }
+      yield* listIds(client, { physical, query: inBuckets(buckets), purpose }, signal);
     },
   };
 }
@@ -96,8 +64,6 @@ const SUMS: JsonObject = {
     aggs: { sum: { sum: { field: `${MARK_FIELD}.k` } } },
   },
 };
-const PAGE = 5_000;
-const KEEP = "5m";
 
 function inBuckets(buckets: readonly number[]): JsonObject {
   const named = buckets.filter((bucket) => bucket !== UNMARKED);
@@ -111,41 +77,6 @@ function inBuckets(buckets: readonly number[]): JsonObject {
 
 function termsOf(buckets: readonly number[]): JsonObject {
   return { terms: { [`${MARK_FIELD}.b`]: buckets.map(bucketTerm) } };
-}
-
-async function ask(
-  client: OpenSearchClient,
-  path: string,
-  { query, body }: { readonly query?: Readonly<Record<string, string>>; readonly body: JsonObject },
-  purpose: Purpose,
-  signal: AbortSignal,
-): Promise<unknown> {
-  const reply = await client.send({
-    method: "POST",
-    path,
-    query: { ...query, filter_path: "_scroll_id,hits.hits._id,_shards.failed" },
-    body,
-    purpose,
-    // A node that restarted has forgotten the scroll.
-    accept: [404],
-    timeoutMs: 120_000,
-  }, signal);
-  if (reply.status === 404 || Number(at(reply.body, "_shards", "failed")) > 0) {
-    throw new RetryableError("SCROLL_LOST", `Cannot ${purpose.what}: the listing broke off`);
-  }
-  return reply.body;
-}
-
-/** It would end by itself; one that can't be ended now is left to that. */
-async function forget(client: OpenSearchClient, scroll: string, purpose: Purpose): Promise<void> {
-  const request = {
-    method: "DELETE",
-    path: "/_search/scroll",
-    body: { scroll_id: scroll },
-    purpose,
-    accept: [404],
-  } as const;
-  await client.send(request, AbortSignal.timeout(5_000)).catch(() => {});
 }
 
 function unreadable(physical: string): RetryableError {

@@ -32,7 +32,7 @@ function children(text: string, { start, end }: Span): Span[] {
   const spans: Span[] = [];
   let at = nextValue(text, start + 1);
   while (at < end - 1) {
-    const after = skip(text, at);
+    const after = endOfValue(text, at);
     spans.push({ start: at, end: after });
     at = nextValue(text, after);
   }
@@ -45,8 +45,8 @@ function nextValue(text: string, at: number): number {
   return at;
 }
 
-/** The position after the value that begins at `at`. */
-function skip(text: string, at: number): number {
+/** The position after the JSON value that begins at `at`. */
+export function endOfValue(text: string, at: number): number {
   const first = text.charAt(at);
   if (first === '"') return skipString(text, at);
   if (first !== "{" && first !== "[") {

@@ -4,6 +4,7 @@ import { openClient, type OpenSearchClient, type OpenSearchOptions } from "./cli
 import { openIndices } from "./indices.ts";
 import { indexKeys } from "./keys.ts";
 import { aliasName } from "./names.ts";
+import { indexRefs } from "./refs.ts";
 import { textAt } from "./reply.ts";
 import { searchIndex } from "./search.ts";
 import { stateStore } from "./state.ts";
@@ -19,19 +20,35 @@ export function openSearchSink(options: OpenSearchOptions): Sink & Searchable {
   const store = stateStore(client, prefix);
   const indices = openIndices(client, store, prefix);
   const write = bulkWriter(client, options.bulk);
-  /** Writes to generations that are about to be dropped: a late one would create them again. */
-  const writingBeside = new Set<Promise<unknown>>();
+  /**
+   * Work on generations that are about to be dropped: a late write would create one again, a late
+   * lookup would find it gone.
+   */
+  const usingBeside = new Set<Promise<unknown>>();
+  const untilDone = async <T>(using: Promise<T>): Promise<T> => {
+    usingBeside.add(using);
+    try {
+      return await using;
+    } finally {
+      usingBeside.delete(using);
+    }
+  };
+  const refs = indexRefs(client, indices);
 
   return {
     name: options.name,
     keys: indexKeys(client, indices),
+    refs: {
+      ...refs,
+      holders: (index, list, signal) => untilDone(refs.holders(index, list, signal)),
+    },
     connect: (signal) => connect(client, signal),
     seedState: indices.seedState,
     inspect: indices.inspect,
     ensure: indices.ensure,
     saveSeed: indices.saveSeed,
     markSeeded: (index, signal) =>
-      indices.markSeeded(index, () => Promise.allSettled(writingBeside), signal),
+      indices.markSeeded(index, () => Promise.allSettled(usingBeside), signal),
     async write(documents, mode, signal) {
       signal.throwIfAborted();
       // Before the first request: an index that nothing ensured must not fail half-way.
@@ -41,13 +58,7 @@ export function openSearchSink(options: OpenSearchOptions): Sink & Searchable {
         const besides = documents.filter(({ index }) => indices.beside(index) !== undefined);
         const beside = (index: string) => indices.beside(index) ?? indices.physical(index);
         // Of the same shape: it rejects the same documents, for the same reasons.
-        const writing = write(besides, mode, beside, signal);
-        writingBeside.add(writing);
-        try {
-          await writing;
-        } finally {
-          writingBeside.delete(writing);
-        }
+        await untilDone(write(besides, mode, beside, signal));
       }
       return rejections;
     },

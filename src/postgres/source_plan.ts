@@ -9,8 +9,9 @@ import { type CaptureName, type Choice, choose, type TableSettings } from "./cho
 import { changelogChance, type ChangelogFacts, changelogProblems } from "./choose_changelog.ts";
 import { loadOutbox, outboxChance, outboxProblemsOf, type OutboxState } from "./choose_outbox.ts";
 import { type Database, quote } from "./client.ts";
+import { blindTables } from "./documents/blind_tables.ts";
 import { type CaptureTable, captureTables, endOf, pathsOf } from "./documents/paths.ts";
-import type { PlannedIndex } from "./documents/plan.ts";
+import { bearRefs, type PlannedIndex } from "./documents/plan.ts";
 import { nearest } from "../core/nearest.ts";
 import { prepareDocuments, tablesOf } from "./documents/prepare.ts";
 import { levelOf } from "./levels.ts";
@@ -112,9 +113,11 @@ export async function planSource(
     ...outboxProblemsOf(outbox, (id) => chosen.get(id)?.ways.length !== 0),
     ...[...chosen.values()].flatMap((choice) => choice.problems),
   ];
+  const levels = levelsOf(served, catalog, choices, wishes);
+  const blind = blindTables(served, catalog, levels);
   return {
     catalog,
-    plans: served,
+    plans: served.map((plan) => bearRefs(plan, blind)),
     capture: {
       ways,
       swept,
@@ -122,7 +125,7 @@ export async function planSource(
       ...(wishes.changelog === undefined ? {} : { changelog: wishes.changelog }),
       ...(wishes.outbox === undefined ? {} : { outbox: wishes.outbox }),
     },
-    levels: levelsOf(served, catalog, choices, wishes),
+    levels,
     problems,
     changelogSchema: installed.found !== undefined && installed.found.unusable === undefined
       ? wishes.changelog?.schema

@@ -5,6 +5,7 @@ import type { Database } from "./database.ts";
 import { isConstraint } from "./errors.ts";
 import { documentsTable, type Generation, saveSearchable, searchTable } from "./generations.ts";
 import { matchQuery } from "./match_query.ts";
+import { listedAfter, listedOf, storeRefs } from "./refs.ts";
 
 /**
  * A generation's documents and the FTS5 index over them.
@@ -33,15 +34,16 @@ export function storeDocument(
   const { index, id, version, body, sync } = document;
   const documents = documentsTable(generation.number);
   const newer = mode === "live" ? ">=" : ">";
-  const sql = `INSERT INTO ${documents} (id, version, body, bucket, key_hash)
-    VALUES (?, ?, ?, ?, ?)
+  const sql = `INSERT INTO ${documents} (id, version, body, bucket, key_hash, listed)
+    VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body,
-      bucket = excluded.bucket, key_hash = excluded.key_hash
+      bucket = excluded.bucket, key_hash = excluded.key_hash, listed = ${listedAfter(documents)}
     WHERE excluded.version ${newer} ${documents}.version
-    RETURNING seq`;
+    RETURNING seq, listed`;
+  const mark = [sync?.bucket ?? null, sync?.key ?? null, listedOf(sync)] as const;
   let row;
   try {
-    row = database.get(sql, id, version, body, sync?.bucket ?? null, sync?.key ?? null);
+    row = database.get(sql, id, version, body, ...mark);
   } catch (error) {
     const cause = (error as Error).cause;
     if (!isConstraint(cause)) throw error;
@@ -49,6 +51,8 @@ export function storeDocument(
   }
   if (row === undefined) return undefined;
   const seq = Number(row["seq"]);
+  const listed = Number(row["listed"]);
+  if (listed > 0) storeRefs(database, generation.number, { seq, listed }, sync);
   if (seq > generation.searchable) return undefined;
   const search = searchTable(generation.number);
   if (body === null) database.get(`DELETE FROM ${search} WHERE rowid = ?`, seq);

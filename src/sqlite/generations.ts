@@ -4,8 +4,8 @@ import type { FieldPlan, IndexPlan } from "../core/plan.ts";
 import type { Database, SqlRow } from "./database.ts";
 
 /**
- * One filling of an index: a table of documents and an FTS5 index over them, of its own, so that
- * dropping one is cheap. At most one of an index is seeded, and that one is served.
+ * One filling of an index: a table of documents, of the rows they were made of, and an FTS5 index
+ * over them, of its own, so that dropping one is cheap. At most one of an index is seeded, and that one is served.
  */
 export interface Generation {
   readonly number: number;
@@ -49,7 +49,8 @@ export function createGeneration(database: Database, plan: IndexPlan, seed: stri
       version INTEGER NOT NULL,
       body TEXT CHECK (body IS NULL OR json_valid(body)),
       bucket INTEGER,
-      key_hash INTEGER
+      key_hash INTEGER,
+      listed INTEGER NOT NULL DEFAULT 0
     )`,
   );
   // Keys are compared by it alone, without a look at the documents.
@@ -57,6 +58,14 @@ export function createGeneration(database: Database, plan: IndexPlan, seed: stri
     `CREATE INDEX _keys_${number} ON ${documentsTable(number)} (bucket, seq, key_hash)
       WHERE body IS NOT NULL`,
   );
+  database.execute(
+    `CREATE TABLE ${refsTable(number)} (
+      ref TEXT NOT NULL,
+      seq INTEGER NOT NULL,
+      PRIMARY KEY (ref, seq)
+    ) WITHOUT ROWID`,
+  );
+  database.execute(`CREATE INDEX _listed_${number} ON ${refsTable(number)} (seq)`);
   database.execute(
     `CREATE VIRTUAL TABLE ${searchTable(number)} USING fts5(
       words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
@@ -67,6 +76,8 @@ export function createGeneration(database: Database, plan: IndexPlan, seed: stri
 
 export function dropGeneration(database: Database, number: number): void {
   database.execute(`DROP TABLE ${searchTable(number)}`);
+  // An earlier release's has none.
+  database.execute(`DROP TABLE IF EXISTS ${refsTable(number)}`);
   database.execute(`DROP TABLE ${documentsTable(number)}`);
   database.get("DELETE FROM _generations WHERE number = ?", number);
 }
@@ -102,6 +113,11 @@ export function serveGeneration(database: Database, index: string, number: numbe
 
 export function documentsTable(number: number): string {
   return `_documents_${number}`;
+}
+
+/** Which documents were made of which rows: see refs.ts. */
+export function refsTable(number: number): string {
+  return `_refs_${number}`;
 }
 
 export function searchTable(number: number): string {

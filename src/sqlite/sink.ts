@@ -22,6 +22,7 @@ import {
   serveGeneration,
 } from "./generations.ts";
 import { fileKeys } from "./keys.ts";
+import { fileRefs } from "./refs.ts";
 import { searchableText } from "./searchable_text.ts";
 
 export interface SqliteSinkOptions {
@@ -77,6 +78,22 @@ export function sqliteSink({ name, path }: SqliteSinkOptions): Sink & Searchable
       const database = await opened(signal);
       return { database, number: chosen(database, index).number };
     }),
+
+    refs: fileRefs(
+      async (index, signal) => {
+        const database = await opened(signal);
+        const targets = targetsOf(database, chosen(database, index), index, "live");
+        return { database, numbers: targets.map(({ number }) => number) };
+      },
+      async (index, signal) => {
+        const database = await openedToRead(signal);
+        const known = ensured.get(index);
+        const served = database && generationsOf(database, index)
+          .find(({ number, state }) => known === undefined ? state.seeded : number === known);
+        if (database === undefined || served === undefined) throw unknownIndex(index);
+        return { database, numbers: [served.number] };
+      },
+    ),
 
     async connect(signal) {
       signal.throwIfAborted();
@@ -234,7 +251,7 @@ function chunks(documents: readonly Document[]): readonly (readonly Document[])[
       size = 0;
     }
     cut.at(-1)?.push(document);
-    size += length;
+    size += length + (document.sync?.refs?.length ?? 0);
   }
   return cut;
 }

@@ -15,6 +15,7 @@ import type { SyncEvent } from "../../src/core/events.ts";
 import type { Sink } from "../../src/core/ports.ts";
 import { keySweep, runningClock } from "../../src/engine/key_sweep.ts";
 import type { EngineOptions } from "../../src/engine/pipeline.ts";
+import { fence } from "../../src/flow/fence.ts";
 import { openSearchSink } from "../../src/opensearch/sink.ts";
 import { arrayLiteral, openDatabase } from "../../src/postgres/client.ts";
 import { openDocumentBuilder } from "../../src/postgres/documents/build.ts";
@@ -208,6 +209,7 @@ async function bench(): Promise<void> {
       const events: SyncEvent[] = [];
       const engine = { retryLimitMs: 10_000, observe: (event: SyncEvent) => events.push(event) };
       const sweep = keySweep({
+        filling: fence(),
         pipeline: {
           builder: { ...builder, plans: [plan] },
           sinks: [sink],

@@ -19,7 +19,9 @@ import {
   type Row,
   type Statement,
 } from "../../src/postgres/client.ts";
+import { blindTables } from "../../src/postgres/documents/blind_tables.ts";
 import { openDocumentBuilder } from "../../src/postgres/documents/build.ts";
+import { bearRefs } from "../../src/postgres/documents/plan.ts";
 import { type PreparedDocuments, prepareDocuments } from "../../src/postgres/documents/prepare.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 
@@ -103,7 +105,12 @@ export interface Fixture extends AsyncDisposable {
     descriptions: readonly IndexDescription[],
     rowSecurity?: "refuse" | "allow",
   ): Promise<PreparedDocuments>;
-  open(descriptions: readonly IndexDescription[], maxBytes?: number): Promise<OpenDocuments>;
+  /** `refs`: documents bear them, of all tables but those whose captures see what was before. */
+  open(
+    descriptions: readonly IndexDescription[],
+    maxBytes?: number,
+    refs?: { readonly maxRefs?: number; readonly seen?: readonly string[] },
+  ): Promise<OpenDocuments>;
 }
 
 export interface OpenDocuments {
@@ -152,11 +159,24 @@ export async function openFixture(ddl: string, major: 18 | 15 = 18): Promise<Fix
     database,
     sent,
     prepare,
-    async open(descriptions, maxDocumentBytes = 10 << 20): Promise<OpenDocuments> {
-      const prepared = await prepare(descriptions);
-      deepEqual(prepared.problems.filter(({ severity }) => severity === "error"), []);
-      const { plans, catalog } = prepared;
-      const builder = openDocumentBuilder({ database, plans, catalog, maxDocumentBytes });
+    async open(descriptions, maxDocumentBytes = 10 << 20, refs?): Promise<OpenDocuments> {
+      const found = await prepare(descriptions);
+      deepEqual(found.problems.filter(({ severity }) => severity === "error"), []);
+      const { catalog } = found;
+      const levels = (refs?.seen ?? []).map((table) => ({ table, capture: "changelog" as const }));
+      const blind = blindTables(found.plans, catalog, levels);
+      const plans = refs === undefined
+        ? found.plans
+        : found.plans.map((plan) => bearRefs(plan, blind));
+      const prepared = { ...found, plans };
+      const limits = refs?.maxRefs === undefined ? {} : { maxRefs: refs.maxRefs };
+      const builder = openDocumentBuilder({
+        database,
+        plans,
+        catalog,
+        maxDocumentBytes,
+        ...limits,
+      });
       const name = descriptions[0]?.name ?? "";
       const build: OpenDocuments["build"] = (...keys) => {
         const ids = keys.map((key) =>

@@ -2,6 +2,7 @@ import { describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { FatalError } from "../../src/core/errors.ts";
 import { exerciseSinkKeys } from "./exercise_sink_keys.ts";
+import { exerciseSinkRefs } from "./exercise_sink_refs.ts";
 import { exerciseSinkSearch } from "./exercise_sink_search.ts";
 import { exerciseSinkState } from "./exercise_sink_state.ts";
 import { exerciseSinkVersions } from "./exercise_sink_versions.ts";
@@ -29,6 +30,7 @@ export function exerciseSink(
     exerciseSinkState(make, can);
     if (can.searches) exerciseSinkSearch(make);
     if (can.keys) exerciseSinkKeys(make, can);
+    if (can.refs) exerciseSinkRefs(make, can);
   });
 }
 

@@ -9,6 +9,7 @@ import type { SyncEvent } from "../../src/core/events.ts";
 import type { ChangeCapture, DocumentBuilder, Sink } from "../../src/core/ports.ts";
 import { keySweep, type KeySweepOptions, runningClock } from "../../src/engine/key_sweep.ts";
 import type { EngineOptions } from "../../src/engine/pipeline.ts";
+import { fence } from "../../src/flow/fence.ts";
 import { openSearchSink } from "../../src/opensearch/sink.ts";
 import { sqliteSink } from "../../src/sqlite/sink.ts";
 import { openSearchServer, uniquePrefix } from "../support/opensearch.ts";
@@ -154,7 +155,7 @@ export async function openSweep(
     once: true,
     skipBackfill: false,
     rebase: false,
-    retryLimitMs: 10_000,
+    retryLimitMs: 60_000,
     observe: (event) => events.push(event),
   } as EngineOptions;
 
@@ -194,6 +195,7 @@ export async function openSweep(
           watch: () => Promise.resolve(),
         },
         epoch: EPOCH,
+        filling: fence(),
         engine,
         intervalMs: 60_000,
         dutyCycle: 1,

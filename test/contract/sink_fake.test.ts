@@ -30,6 +30,7 @@ exerciseSink("scripted fake", fakeSubject, {
   remembers: true,
   searches: false,
   keys: true,
+  refs: true,
 });
 
 describe("the scripted sink's scripts", () => {

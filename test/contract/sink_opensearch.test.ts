@@ -10,6 +10,7 @@ exerciseSink("opensearch", openSearchSubject, {
   remembers: true,
   searches: true,
   keys: true,
+  refs: true,
   poison: `{"title":"t","views":"poison"}`,
 });
 

@@ -12,6 +12,7 @@ exerciseSink("sqlite", sqliteSubject, {
   remembers: true,
   searches: true,
   keys: true,
+  refs: true,
   poison: `{"title": poison}`,
 });
 

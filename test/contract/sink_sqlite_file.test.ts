@@ -63,7 +63,8 @@ describe("the sqlite file", () => {
         await sink.markSeeded("things", never);
         using file = new DatabaseSync(path);
         file.exec(`DROP INDEX _keys_1; ALTER TABLE _documents_1 DROP COLUMN bucket;
-          ALTER TABLE _documents_1 DROP COLUMN key_hash`);
+          ALTER TABLE _documents_1 DROP COLUMN key_hash;
+          ALTER TABLE _documents_1 DROP COLUMN listed; DROP TABLE _refs_1`);
       }
       // Documents without marks have another hash: FORMAT in postgres/documents/plan.ts.
       const plan = samplePlan("things", "ffff0000");

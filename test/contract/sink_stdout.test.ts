@@ -17,6 +17,7 @@ exerciseSink("stdout", stdoutSubject, {
   remembers: true,
   searches: false,
   keys: false,
+  refs: false,
 });
 
 /** A file stands for the stream's reader: it keeps the last line of each document. */

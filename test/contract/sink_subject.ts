@@ -33,6 +33,8 @@ export interface SinkAbilities {
   readonly searches: boolean;
   /** Says which documents it has. */
   readonly keys: boolean;
+  /** Says which documents list a row. */
+  readonly refs: boolean;
   /** A body that its mapping must reject; absent: it rejects nothing. Quotes the word "poison". */
   readonly poison?: string;
 }

@@ -102,7 +102,9 @@ export function withTruth(index: Index, sql: string): Index {
 type Indexes = Readonly<Record<string, unknown>>;
 
 /** What a start says: the rest is the scene's. */
-export type SceneSetup = Partial<Pick<EngineSetup, "indexes" | "source" | "options" | "wrap">>;
+export type SceneSetup = Partial<
+  Pick<EngineSetup, "indexes" | "source" | "options" | "wrap" | "sent">
+>;
 
 export interface Scene extends AsyncDisposable {
   readonly db: TestDatabase;

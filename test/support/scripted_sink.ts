@@ -13,7 +13,12 @@ import type { IndexPlan } from "../../src/core/plan.ts";
 import type { Sink } from "../../src/core/ports.ts";
 
 /** A method of the port that a script can act on. */
-export type SinkMethod = Exclude<keyof Sink, "name" | "keys" | symbol> | "keySums" | "idsIn";
+export type SinkMethod =
+  | Exclude<keyof Sink, "name" | "keys" | "refs" | symbol>
+  | "keySums"
+  | "idsIn"
+  | "holders"
+  | "over";
 
 /** What happens to one call. A script's steps are used up one a call, in order, per method. */
 export type ScriptStep =
@@ -200,6 +205,28 @@ export function scriptedSink(
         );
         for (let at = 0; at < ids.length; at += 1_000) yield ids.slice(at, at + 1_000);
       },
+    },
+
+    refs: {
+      holders: (index, refs, signal) =>
+        perform({ method: "holders", index }, signal, () => {
+          const target = writable(index);
+          const served = storage.served.get(index);
+          const places = served?.plan.hash === target.plan.hash ? [target, served] : [target];
+          const wanted = new Set(refs);
+          const found = places.flatMap(({ documents }) =>
+            [...documents].flatMap(([id, { sync }]) =>
+              (JSON.parse(sync?.refs ?? "[]") as string[]).some((ref) => wanted.has(ref)) ? id : []
+            )
+          );
+          return [...new Set(found)];
+        }),
+      over: (index, signal) =>
+        perform({ method: "over", index }, signal, () => {
+          const served = ensured.has(index) ? undefined : storage.served.get(index);
+          const documents = [...(served ?? writable(index)).documents.values()];
+          return documents.filter(({ sync }) => sync?.over === true).length;
+        }),
     },
 
     connect: (signal) => perform({ method: "connect" }, signal, () => `scripted sink ${name}`),

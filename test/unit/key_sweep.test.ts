@@ -6,6 +6,7 @@ import type { SyncEvent } from "../../src/core/events.ts";
 import type { DocumentBuilder, KeyDigest, Sink } from "../../src/core/ports.ts";
 import { keySweep, type KeySweepOptions, runningClock } from "../../src/engine/key_sweep.ts";
 import type { EngineOptions } from "../../src/engine/pipeline.ts";
+import { fence } from "../../src/flow/fence.ts";
 import { samplePlan } from "../contract/sink_samples.ts";
 import { eventually } from "../support/eventually.ts";
 import { type ScriptedSink, scriptedSink } from "../support/scripted_sink.ts";
@@ -104,6 +105,7 @@ function options(
     pipeline,
     engine,
     epoch: { number: 0, timeline: 1, kind: "flush" },
+    filling: fence(),
     intervalMs: 60_000,
     dutyCycle: 1,
     massDeletes: false,

@@ -1,11 +1,13 @@
-import { equal } from "node:assert/strict";
+import { deepEqual, equal } from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { encodeDocument } from "../../src/opensearch/bulk.ts";
 import { bucketOf, bucketTerm, withMark, withoutMark } from "../../src/opensearch/marks.ts";
+import { withoutMark as withoutMarkInTests } from "../support/without_mark.ts";
 
 const MARK = { bucket: 17, key: 2 ** 31 - 1 };
-const MARKED = `{"_sync":{"b":"#17","k":2147483647}`;
+const OPEN = `{"_sync":{"b":"#17","k":2147483647`;
+const MARKED = `${OPEN}}`;
 
 describe("a document's mark", () => {
   test("is its first member, and everything behind stays as it is", () => {
@@ -23,17 +25,62 @@ describe("a document's mark", () => {
     equal(encodeDocument({ ...document, body: null }, "i_1", "live").includes("_sync"), false);
   });
 
-  test("comes off again, whatever the document", () => {
-    fc.assert(fc.property(fc.dictionary(fc.string(), fc.json()), (value) => {
-      for (const body of [JSON.stringify(value), JSON.stringify(value, null, 1)]) {
-        const marked = withMark(body, MARK);
-        equal(withoutMark(marked), body);
-        if (!Object.hasOwn(value, "_sync")) {
-          equal(JSON.parse(marked)._sync.k, MARK.key);
+  test("names the rows that a document was made of, or that they are too many", () => {
+    const refs = `["a1b2:1","a1b2:2"]`;
+    equal(withMark(`{"a":1}`, { ...MARK, refs }), `${OPEN},"refs":${refs}},"a":1}`);
+    equal(withMark(`{"a":1}`, { ...MARK, over: true }), `${OPEN},"over":true},"a":1}`);
+    equal(
+      withMark(`{ }`, { ...MARK, refs, over: true }),
+      `${OPEN},"refs":${refs},"over":true} }`,
+    );
+  });
+
+  test("comes off again, whatever the document and whatever the rows' keys", () => {
+    const keys = fc.array(fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.string({ unit: fc.constantFrom(...'"\\[]{},:\n\t é🦊') }),
+      fc.constantFrom('"],"over":true},"', "]}", `\\"`, "", "\u2028"),
+    ));
+    fc.assert(fc.property(
+      fc.dictionary(fc.string(), fc.json()),
+      fc.option(keys, { nil: undefined }),
+      fc.boolean(),
+      fc.constantFrom("", " ", "\n"),
+      (value, texts, isOver, space) => {
+        const refs = texts === undefined
+          ? {}
+          : { refs: `[${texts.map((text) => JSON.stringify(text)).join(`,${space}`)}]` };
+        const mark = { ...MARK, ...refs, ...(isOver ? { over: true as const } : {}) };
+        for (const body of [JSON.stringify(value), JSON.stringify(value, null, 1)]) {
+          const marked = withMark(body, mark);
+          equal(withoutMark(marked), body);
+          equal(withoutMarkInTests(marked), body);
+          if (Object.hasOwn(value, "_sync")) continue;
+          const { _sync } = JSON.parse(marked);
+          equal(_sync.k, MARK.key);
+          equal(_sync.over, isOver ? true : undefined);
+          deepEqual(_sync.refs, texts);
           equal(withoutMark(body), body);
         }
-      }
-    }));
+      },
+    ));
+  });
+
+  test("comes off a document with a hundred thousand rows", () => {
+    const refs = JSON.stringify(Array.from({ length: 100_000 }, (_, n) => `a1b2:"${n}]`));
+    equal(withoutMark(withMark(`{"a":1}`, { ...MARK, refs })), `{"a":1}`);
+  });
+
+  test("stays when it isn't ours", () => {
+    for (
+      const body of [
+        `{"_sync":{"b":"#1"},"a":1}`,
+        `{"_sync":{"b":"#1","k":1,"refs":"x"},"a":1}`,
+        `{"_sync":{"b":"#1","k":1,"refs":["x"],"more":1},"a":1}`,
+        `{"_sync":{"b":"#1","k":1,"over":false},"a":1}`,
+        `{"_sync":{"b":"#1","k":1.5},"a":1}`,
+      ]
+    ) equal(withoutMark(body), body);
   });
 
   test("names its bucket so that only we do", () => {

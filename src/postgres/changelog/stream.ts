@@ -155,12 +155,16 @@ export function captureChangelog(options: ChangelogOptions, context: StreamConte
         `Cannot read the changelog of ${id}: its triggers record another key`,
       );
     }
+    // Of a table without a key: NULL equals nothing, so nothing is joined to such a row. As in a poll.
+    if (key.includes(null)) return [];
     return [{
       table,
       op: op === "d" ? "delete" : "upsert",
       key: key.map((part) => part ?? ""),
       ...columnsOf("before", before),
       ...columnsOf("after", after),
+      // Of an update the log holds both sides of the links, or neither where they didn't change.
+      sawBefore: true,
     }];
   }
 

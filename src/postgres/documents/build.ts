@@ -12,6 +12,7 @@ import { sourceKeys } from "./keys.ts";
 import { cannotBeKey } from "./key_text.ts";
 import type { PlannedIndex } from "./plan.ts";
 import { ADVANCE, flushedStatement, INSERTED, positionStatement, versionOf } from "./position.ts";
+import { OVER } from "./refs.ts";
 import { markOf } from "./render_keys.ts";
 import { add, createResolver } from "./resolve.ts";
 
@@ -23,6 +24,8 @@ export interface DocumentBuilderOptions {
   readonly catalog: Catalog;
   /** A longer document is set aside, without being sent to us. */
   readonly maxDocumentBytes: number;
+  /** A document with more refs lists none (`SyncMark.over`); absent: 1,000. */
+  readonly maxRefs?: number;
   /** Share of wall time that listing keys may take, over 0 to 1; absent: 1. */
   readonly dutyCycle?: number;
 }
@@ -85,7 +88,7 @@ export function openDocumentBuilder(options: DocumentBuilderOptions): DocumentBu
     identify: (index, key) => ({ index, id: documentId(key), key }),
     keyOf: (index, id) => documentKey(id, byName.get(index)?.key.length ?? 1),
     async resolve(changes, signal) {
-      const { known, queries } = resolveChanges(changes);
+      const { known, queries, sought } = resolveChanges(changes);
       const ids = new Map<string, DocumentId>();
       for (const id of known) add(ids, id);
       const statements = queries.map(({ statement }) => statement);
@@ -96,7 +99,7 @@ export function openDocumentBuilder(options: DocumentBuilderOptions): DocumentBu
           if (key.length === row.length) add(ids, { index, id: documentId(key), key });
         }
       });
-      return { ids: [...ids.values()], sought: new Map() };
+      return { ids: [...ids.values()], sought };
     },
     async build(ids, epoch, signal) {
       signal.throwIfAborted();
@@ -140,6 +143,7 @@ interface Chunk {
 const FLUSH_PAUSE_MS = 50;
 /** An array of keys as long as the longest chunk of a seed. */
 const MAX_CHUNK = 5000;
+const MAX_REFS = 1000;
 
 function chunksOf(
   ids: readonly DocumentId[],
@@ -165,14 +169,15 @@ function chunksOf(
 
 function statementOf(
   { plan, ids }: Chunk,
-  { maxDocumentBytes }: { maxDocumentBytes: number },
+  { maxDocumentBytes, maxRefs = MAX_REFS }: { maxDocumentBytes: number; maxRefs?: number },
 ): Statement {
-  const { text, keyCount, values } = plan.statement;
+  const { text, keyCount, values, refs } = plan.statement;
   const keys = Array.from(
     { length: keyCount },
     (_, at) => arrayLiteral(ids.map(({ key }) => key[at] ?? null)),
   );
-  return { text, params: [...keys, ...values, String(maxDocumentBytes)] };
+  const limits = [maxDocumentBytes, ...(refs.length === 0 ? [] : [maxRefs])].map(String);
+  return { text, params: [...keys, ...values, ...limits] };
 }
 
 /** Rows by the key they came back with: one that was asked for and isn't there is deleted. */
@@ -194,8 +199,10 @@ function read(
       const reason = `The document is longer than maxDocumentBytes, ${maxDocumentBytes}`;
       rejections.push(rejection(each, "too_large", reason));
     } else {
-      const sync = markOf(row[key.length + 1] ?? "");
-      documents.push({ index, id: each.id, version, body, sync });
+      const mark = markOf(row[key.length + 1] ?? "");
+      const refs = row[key.length + 2] ?? undefined;
+      const named = refs === undefined ? {} : refs === OVER ? { over: true as const } : { refs };
+      documents.push({ index, id: each.id, version, body, sync: { ...mark, ...named } });
     }
   }
   return { documents, rejections };

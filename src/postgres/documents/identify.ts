@@ -12,9 +12,7 @@ import type { RowKey } from "../../core/change.ts";
  */
 export function documentId(key: RowKey): string {
   const [only = "", ...others] = key;
-  const text = others.length === 0
-    ? single(only)
-    : key.map((part) => part.replaceAll("%", "%25").replaceAll(",", "%2C")).join(",");
+  const text = others.length === 0 ? single(only) : joinedParts(key);
   if (Buffer.byteLength(text, "utf8") <= MAX_ID_BYTES && !HASHED.test(text)) return text;
   return `sha256:${createHash("sha256").update(text, "utf8").digest("hex")}`;
 }
@@ -30,6 +28,11 @@ export function documentKey(id: string, columns: number): RowKey | undefined {
     part.replace(/%(?:25|2C)/g, (sign) => sign === "%25" ? "%" : ",")
   );
   return key.length === columns && documentId(key) === id ? key : [id];
+}
+
+/** The parts of a composite key as one text that tells them apart. */
+export function joinedParts(key: RowKey): string {
+  return key.map((part) => part.replaceAll("%", "%25").replaceAll(",", "%2C")).join(",");
 }
 
 function single(text: string): string {

@@ -8,6 +8,7 @@ import type { BoundConstant, BoundField, BoundIndex } from "./bound.ts";
 import { digest } from "./canonical.ts";
 import type { ExpressionFacts } from "./describe.ts";
 import { type BuildStatement, renderBuild } from "./render_build.ts";
+import type { BlindTables } from "./refs.ts";
 import { type UsedTable, usedTables } from "./used_columns.ts";
 
 /** An index plan with what a document builder needs of it. */
@@ -54,6 +55,15 @@ export function planIndexes(
   return { plans, problems };
 }
 
+/**
+ * The same plan with documents that name the rows of these tables, where one may leave them unseen.
+ * Neither hash nor fingerprint change: `Coverage.refs` tells what an index was filled with.
+ */
+export function bearRefs(plan: PlannedIndex, blind: BlindTables): PlannedIndex {
+  const statement = renderBuild(plan.bound, blind);
+  return { ...plan, refs: statement.refs, statement };
+}
+
 function planOf(description: IndexDescription, bound: BoundIndex): PlannedIndex {
   const { name, onRejected, sinks, settings, analysis, mappings } = description;
   const fields = fieldPlans(bound.root.fields);
@@ -91,8 +101,8 @@ function hashOf(
   return digest({ ...documents, key, mapped: fields, format: FORMAT }, 8);
 }
 
-/** Rises with what every document carries beside its fields: 2 brought `SyncMark`. */
-const FORMAT = 2;
+/** Rises with what every document carries beside its fields: 2 brought `SyncMark`, 3 its refs. */
+const FORMAT = 3;
 
 function fieldPlans(fields: readonly BoundField[]): readonly FieldPlan[] {
   return fields.map((field): FieldPlan => {
@@ -133,11 +143,13 @@ function mappingOf({ mapping }: { readonly mapping?: JsonObject }): {
   return mapping === undefined ? {} : { mapping };
 }
 
-/** How a constant is searched. */
+/** How a constant is searched: as the narrowest type that holds all of it. */
 function typeOf(value: BoundConstant["value"]): ScalarType {
-  if (typeof value === "boolean") return "boolean";
-  if (typeof value !== "number") return "keyword";
-  return Number.isSafeInteger(value) ? "long" : "double";
+  const parts = (Array.isArray(value) ? value : [value]).filter((part) => part !== null);
+  if (parts.length === 0) return "keyword";
+  if (parts.every((part) => typeof part === "boolean")) return "boolean";
+  if (!parts.every((part) => typeof part === "number")) return "keyword";
+  return parts.every((part) => Number.isSafeInteger(part)) ? "long" : "double";
 }
 
 /** What may change without a row being written, and yet changes what is built from it. */

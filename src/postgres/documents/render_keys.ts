@@ -20,12 +20,16 @@ export interface KeyRange {
  * padded), which a cast to text doesn't always give; another text under COLLATE "C" is another key.
  */
 export function renderMark(key: readonly CatalogColumn[], alias: string): string {
-  const [only, ...others] = key;
+  const text = renderKeyText(key, alias);
+  return `(hashtextextended((${text}) COLLATE "C", 0) & ${2 ** 43 - 1})`;
+}
+
+/** SQL: each column of a key as its type prints it, several as in `_id`. */
+export function renderKeyText(key: readonly CatalogColumn[], alias: string): string {
   const texts = key.map((column) => printed(column, alias));
-  const text = only !== undefined && others.length === 0
+  return texts.length === 1
     ? texts[0] ?? ""
     : texts.map((each, at) => hasSigns(key[at]) ? escaped(each) : each).join(" || ',' || ");
-  return `(hashtextextended((${text}) COLLATE "C", 0) & ${2 ** 43 - 1})`;
 }
 
 /** The mark that a rendered one stands for. */

@@ -9,18 +9,22 @@ import type {
   BoundFilter,
   BoundLink,
   BoundOrder,
-  BoundPoint,
   BoundRelation,
 } from "./bound.ts";
 import { type RenderedFigure, renderFigure } from "./render_figure.ts";
 import { renderFilters } from "./render_filter.ts";
+import { linkedRefs, renderLink } from "./render_link.ts";
+import { renderPoint } from "./render_point.ts";
 import { renderValue } from "./render_value.ts";
+import { type BlindTables, joinRefs, refKey, type RenderedRefs, renderOwnRef } from "./refs.ts";
 import { columnsOfRow } from "./used_columns.ts";
 
 /** A row as JSON: joins to put behind the row's table, and the expression they make available. */
 export interface RenderedRow {
   readonly joins: string;
   readonly json: string;
+  /** Of the rows below it; undefined where none is to be named. */
+  readonly refs: RenderedRefs | undefined;
 }
 
 /**
@@ -29,17 +33,21 @@ export interface RenderedRow {
  *
  * All rows below by one link are read once: a list of them and any number of figures share a scan,
  * each figure with its own FILTER (a third of the time, measured on a list, a count and a sum).
+ * `blind`: tables whose rows are named in refs, by the same scans.
  */
 export function renderRow(
   fields: readonly BoundField[],
   alias: string,
   binder: Binder,
+  blind: BlindTables,
 ): RenderedRow {
   const joins: string[] = [];
   const values = new Map<BoundField, string>();
+  const named: (RenderedRefs | undefined)[] = [];
   for (const group of groupsOf(fields)) {
-    const { join, columns } = renderGroup(group, alias, binder);
+    const { join, columns, refs } = renderGroup(group, alias, binder, blind);
     joins.push(join);
+    named.push(refs);
     for (const [field, sql] of columns) values.set(field, sql);
   }
   const render = (each: readonly BoundField[]): string => {
@@ -58,7 +66,7 @@ export function renderRow(
     return `${name}."#j"`;
   };
   const json = render(fields);
-  return { joins: joins.join("\n"), json };
+  return { joins: joins.join("\n"), json, refs: joinRefs(named) };
 }
 
 /** Rows below by one link, read together. */
@@ -77,11 +85,13 @@ function groupsOf(fields: readonly BoundField[]): readonly Group[] {
     if (field.kind !== "relation" && field.kind !== "aggregate") return;
     const open = shared.get(linkKey(field.link));
     if (field.kind === "aggregate") {
-      if (open !== undefined) open.figures.push(field);
-      else add({ link: field.link, relation: undefined, figures: [field] }, true);
+      if (open !== undefined && !sortApart(open.relation, [field])) open.figures.push(field);
+      else add({ link: field.link, relation: undefined, figures: [field] }, open === undefined);
     } else if (!field.many || field.limit !== undefined || field.row.where.length > 0) {
       add({ link: field.link, relation: field, figures: [] }, false);
-    } else if (open !== undefined && open.relation === undefined) open.relation = field;
+    } else if (
+      open !== undefined && open.relation === undefined && !sortApart(field, open.figures)
+    ) open.relation = field;
     else add({ link: field.link, relation: field, figures: [] }, open === undefined);
   };
   const add = (group: Group, share: boolean) => {
@@ -90,6 +100,15 @@ function groupsOf(fields: readonly BoundField[]): readonly Group[] {
   };
   fields.forEach(visit);
   return groups;
+}
+
+/**
+ * An `ids` sorts what it reads, and since release 16 the server feeds what it has sorted to every
+ * aggregate beside it: a list in an order of its own would come in that one.
+ */
+function sortApart(list: BoundRelation | undefined, figures: readonly BoundAggregate[]): boolean {
+  return list !== undefined && list.orderBy.length > 0 &&
+    figures.some(({ figure }) => figure === "ids");
 }
 
 function linkKey({ lowerTable, upper, lower, through }: BoundLink): string {
@@ -106,13 +125,16 @@ function renderGroup(
   group: Group,
   upper: string,
   binder: Binder,
-): { join: string; columns: Map<BoundField, string> } {
+  blind: BlindTables,
+): { join: string; columns: Map<BoundField, string>; refs: RenderedRefs | undefined } {
   const { relation, figures } = group;
   const name = `r${binder.next()}`;
+  const carried = (refs: RenderedRefs | undefined) => refs && { ...refs, sql: `${name}."#r"` };
   if (relation !== undefined && !relation.many) {
-    const rows = renderRows(group, upper, [], binder);
+    const { rows, refs } = renderRows(group, upper, [], binder, blind);
     const join = `LEFT JOIN LATERAL (${rows}) AS ${name} ON true`;
-    return { join, columns: new Map([[relation, `${name}."#d"`]]) };
+    const columns = new Map([[relation, `${name}."#d"`]]);
+    return { join, columns, refs: carried(refs) };
   }
   const columns = new Map<BoundField, string>();
   const output: string[] = [];
@@ -129,9 +151,10 @@ function renderGroup(
     inner.push(...rendered.inner);
     put(figure, rendered.sql);
   }
-  const rows = renderRows(group, upper, inner, binder);
+  const { rows, refs } = renderRows(group, upper, inner, binder, blind);
+  if (refs !== undefined) output.push(`string_agg(s."#r", ',') AS "#r"`);
   const join = `CROSS JOIN LATERAL (SELECT ${output.join(", ")} FROM (${rows}) AS s) AS ${name}`;
-  return { join, columns };
+  return { join, columns, refs: carried(refs) };
 }
 
 /** The filter that all of a group have in common, so that the scan itself can apply it. */
@@ -146,23 +169,34 @@ function filterKey(filters: readonly BoundFilter[]): string {
   return JSON.stringify(filters, (key, value) => key === "column" ? value.name : value);
 }
 
-/** The rows of a group in their order: "#d" their JSON, if they are shown, and what figures need. */
+/**
+ * The rows of a group in their order: "#d" their JSON, if they are shown, what figures need, and "#r"
+ * their refs, if any. A figure's own filter is left to it: then rows that it leaves out are named too.
+ */
 function renderRows(
   group: Group,
   upper: string,
   inner: RenderedFigure["inner"],
   binder: Binder,
-): string {
+  blind: BlindTables,
+): { rows: string; refs: RenderedRefs | undefined } {
   const { link, relation, figures } = group;
   const alias = `t${binder.next()}`;
-  const { from, where } = renderLink(link, upper, alias, binder);
+  const { from, where, refs: junction } = renderLink(link, upper, alias, binder, blind);
   const filter = commonFilter(group) ?? [];
   const conditions = [where, ...(filter.length > 0 ? [renderFilters(filter, alias, binder)] : [])]
     .filter((condition) => condition !== "");
-  const below = relation && renderRow(relation.row.fields, alias, binder);
+  const below = relation && renderRow(relation.row.fields, alias, binder, blind);
+  const key = refKey(blind, link.lowerTable, link.lower);
+  const own = key && renderOwnRef(link.lowerTable, key, alias);
+  const isLimited = relation?.limit !== undefined;
+  const passed = junction && isLimited ? { ...junction, sql: `${alias}."#j"` } : junction;
+  const borne = joinRefs([own, passed, below?.refs]);
+  const refs = borne && linkedRefs(borne, link, relation?.many ?? true, below?.refs);
   const list = [
     ...(below === undefined ? [] : [`${below.json} AS "#d"`]),
     ...inner.map((render) => render(alias)),
+    ...(refs === undefined ? [] : [`${refs.sql} AS "#r"`]),
   ];
   // Figures depend on the order only in the last digits of a float: there it must be the same too.
   const ordered = relation !== undefined || figures.some(({ figure }) => figure !== "count");
@@ -174,48 +208,23 @@ function renderRows(
   if (relation?.limit === undefined) {
     const unordered = select(list.join(", "), below ? `\n${below.joins}` : "");
     // A single row that the catalog proves to be the only one needs no order.
-    return relation !== undefined && !relation.many ? unordered : `${unordered}${order}`;
+    const rows = relation !== undefined && !relation.many ? unordered : `${unordered}${order}`;
+    return { rows, refs };
   }
   // The limit first, over bare rows: what hangs below is rendered for the rows that stay.
-  const bare = [...new Set([...rowColumns(relation)].map(({ name }) => name))]
-    .map((column) => `${alias}.${quote(column)}`);
+  const names = [...rowColumns(relation), ...key ?? []].map(({ name }) => name);
+  const bare = [
+    ...[...new Set(names)].map((column) => `${alias}.${quote(column)}`),
+    ...(junction === undefined ? [] : [`${junction.sql} AS "#j"`]),
+  ];
   const chosen = `${select(bare.join(", "), "")}${order} LIMIT ${relation.limit}`;
-  return `SELECT ${list.join(", ")} FROM (${chosen}) AS ${alias}\n${below?.joins ?? ""}${order}`;
+  const rows = `SELECT ${list.join(", ")} FROM (${chosen}) AS ${alias}\n` +
+    `${below?.joins ?? ""}${order}`;
+  return { rows, refs };
 }
 
 function rowColumns({ row, orderBy }: BoundRelation): readonly CatalogColumn[] {
   return [...columnsOfRow(row), ...orderBy.map(({ column }) => column)];
-}
-
-function renderLink(
-  { lowerTable, upper, lower, through }: BoundLink,
-  above: string,
-  alias: string,
-  binder: Binder,
-): { from: string; where: string } {
-  const table = `${quote(lowerTable.ref.schema)}.${quote(lowerTable.ref.name)} AS ${alias}`;
-  if (through === undefined) {
-    return { from: table, where: pairs(alias, lower, above, upper) };
-  }
-  const junction = `j${binder.next()}`;
-  const { ref } = through.table;
-  // DISTINCT: a target is listed once, however many junction rows lead to it.
-  const reached = through.right.map(({ name }, at) => `j.${quote(name)} AS "#k${at}"`).join(", ");
-  const from = `(SELECT DISTINCT ${reached} FROM ${quote(ref.schema)}.${quote(ref.name)} AS j ` +
-    `WHERE ${pairs("j", through.left, above, upper)}) AS ${junction} JOIN ${table} ON ` +
-    lower.map(({ name }, at) => `${alias}.${quote(name)} = ${junction}."#k${at}"`).join(" AND ");
-  return { from, where: "" };
-}
-
-function pairs(
-  a: string,
-  left: readonly CatalogColumn[],
-  b: string,
-  right: readonly CatalogColumn[],
-): string {
-  return left
-    .map(({ name }, at) => `${a}.${quote(name)} = ${b}.${quote(right[at]?.name ?? "")}`)
-    .join(" AND ");
 }
 
 function renderOrder(
@@ -240,22 +249,10 @@ function renderOwn(field: BoundField, alias: string, binder: Binder): string {
   if (field.kind !== "scalar") return "NULL";
   const { source } = field;
   const sql = source.kind === "sql" ? `(${source.sql})` : `${alias}.${quote(source.column.name)}`;
-  return renderValue(field.type, source.type, sql, field.transforms, binder);
+  return renderValue(field, source.type, sql, field.transforms, binder);
 }
 
 /** A parameter, like every value from a config. */
 function renderConstant(value: BoundConstant["value"], binder: Binder): string {
   return value === null ? "NULL::text" : `${binder.bind(JSON.stringify(value))}::json`;
-}
-
-/** Half a point, or one at infinity, is none. */
-function renderPoint({ from }: BoundPoint, alias: string): string {
-  const at = (column: CatalogColumn) => `${alias}.${quote(column.name)}`;
-  const [lat, lon] = from.kind === "pair"
-    ? [at(from.lat), at(from.lon)]
-    : [`(${at(from.column)})[1]`, `(${at(from.column)})[0]`];
-  const isFinite = (sql: string) =>
-    `${sql}::float8 < 'Infinity'::float8 AND ${sql}::float8 > '-Infinity'::float8`;
-  return `CASE WHEN ${isFinite(lat)} AND ${isFinite(lon)} ` +
-    `THEN json_build_object('lat', ${lat}, 'lon', ${lon}) END`;
 }

@@ -6,6 +6,7 @@ import { arrayLiteral, type Statement } from "../client.ts";
 import { documentId } from "./identify.ts";
 import { captureTables, endOf, type Path, pathsOf } from "./paths.ts";
 import type { PlannedIndex } from "./plan.ts";
+import { isWithin, refText } from "./refs.ts";
 import { keyFromLink, renderResolve, renderRootKeys } from "./render_resolve.ts";
 
 /** What a batch of changes needs to become document ids. */
@@ -14,6 +15,8 @@ export interface Resolution {
   readonly known: readonly DocumentId[];
   /** Each gives root keys of its index, as texts. */
   readonly queries: readonly { readonly index: string; readonly statement: Statement }[];
+  /** `Resolved.sought`. */
+  readonly sought: ReadonlyMap<string, readonly string[]>;
 }
 
 /**
@@ -23,6 +26,9 @@ export interface Resolution {
  * A row's link to what is above it is taken from the change where it saw it: from the key if the
  * link is part of it, else from `before` and `after`; else it is read by key. A row that is gone and
  * left no link behind leads nowhere: its capture's level says so (design 3.1).
+ *
+ * What a row was before, a change that didn't see it can't tell: unless the link is part of the key,
+ * the row is sought where it is named (refs.ts), whether it moved or not.
  */
 export function createResolver(
   plans: readonly PlannedIndex[],
@@ -32,6 +38,7 @@ export function createResolver(
   return (changes) => {
     const known = new Map<string, DocumentId>();
     const queries: { index: string; statement: Statement }[] = [];
+    const sought = new Map<string, Set<string>>();
     const byTable = new Map<string, Change[]>();
     for (const change of changes) {
       const id = tableId(change.table);
@@ -40,7 +47,12 @@ export function createResolver(
       else group.push(change);
     }
     for (const [id, group] of byTable) {
-      for (const route of routes.get(id) ?? []) {
+      const own = routes.get(id) ?? [];
+      const places = [...new Set(own.filter(({ leaves }) => leaves).map(({ index }) => index))];
+      const unseen = places.length === 0 ? [] : group.filter(({ sawBefore }) => sawBefore !== true);
+      const refs = unseen.map(({ table, key }) => refText(table, key));
+      for (const index of places) addAll(sought, index, refs);
+      for (const route of own) {
         const values: (readonly string[])[] = [];
         const keys: RowKey[] = [];
         for (const change of group) {
@@ -60,7 +72,8 @@ export function createResolver(
         if (keys.length > 0) queries.push({ index, statement: bind(route.byKey, keys) });
       }
     }
-    return { known: [...known.values()], queries };
+    const lists = [...sought].map(([index, refs]): [string, string[]] => [index, [...refs]]);
+    return { known: [...known.values()], queries, sought: new Map(lists) };
   };
 }
 
@@ -92,6 +105,8 @@ interface Route {
   readonly key: readonly string[];
   /** Columns of the changed row that lead on. */
   readonly wanted: readonly string[];
+  /** A row may leave this way without a word in its key. */
+  readonly leaves: boolean;
   /** From values of `wanted`: SQL, or the places among them that already are the root's key. */
   readonly byValues: string | readonly number[];
   /** From keys, for rows whose `wanted` the change didn't show. */
@@ -127,6 +142,8 @@ function rootRoute(
     index: plan.name,
     key: captured.map(({ name }) => name),
     wanted: plan.key,
+    // Its document stays under another id: the keys that are compared show it.
+    leaves: false,
     byValues: plan.key.map((_, at) => at),
     byKey: renderRootKeys(table, plan.bound.key, captured),
   };
@@ -136,10 +153,12 @@ function pathRoute(plan: PlannedIndex, path: Path, captured: readonly CatalogCol
   const { root, key } = plan.bound;
   const [first] = path;
   const direct = path.length === 1 && first !== undefined ? keyFromLink(key, first) : undefined;
+  const wanted = path.at(-1)?.lower ?? [];
   return {
     index: plan.name,
     key: captured.map(({ name }) => name),
-    wanted: path.at(-1)?.lower.map(({ name }) => name) ?? [],
+    wanted: wanted.map(({ name }) => name),
+    leaves: !isWithin(wanted, captured),
     byValues: direct ?? renderResolve(root.table, key, path, { by: "link" }),
     byKey: renderResolve(root.table, key, path, { by: "key", columns: captured }),
   };
@@ -170,6 +189,17 @@ function seenValues(
     if (tuple.every((value) => typeof value === "string")) values.push(tuple);
   }
   return { values, needsRow: !sawAfter };
+}
+
+function addAll(
+  to: Map<string, Set<string>>,
+  index: string,
+  refs: readonly string[],
+): void {
+  if (refs.length === 0) return;
+  const known = to.get(index) ?? new Set();
+  to.set(index, known);
+  for (const each of refs) known.add(each);
 }
 
 function bind(text: string, tuples: readonly (readonly string[])[]): Statement {
