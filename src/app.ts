@@ -1,20 +1,13 @@
 /** The composition root: with app/ the only place that names backends. */
 import type { Config } from "./config/config.ts";
-import type { JsonObject } from "./core/json.ts";
-import type { IndexPlan } from "./core/plan.ts";
-import type { Problem } from "./core/problem.ts";
 import type { TableLevel } from "./core/source.ts";
-import { tableId } from "./core/table.ts";
 import { openPipeline, type Surroundings } from "./app/pipeline.ts";
 import { NO_OUTPUT, openSinks } from "./app/sinks.ts";
 import { openSource, wishesOf } from "./app/source.ts";
 import { awaitBarrier } from "./engine/barrier.ts";
 import { type EngineOptions, routesOf } from "./engine/pipeline.ts";
 import { supervise } from "./engine/supervise.ts";
-import { attempt } from "./flow/attempt.ts";
-import { mappingOf } from "./opensearch/mapping.ts";
 import { readIdentity } from "./postgres/identity.ts";
-import { describeServer, inspectSource } from "./postgres/inspect.ts";
 import { readClock } from "./postgres/poll/listing.ts";
 import { formatMicros } from "./postgres/poll/micros.ts";
 import { planSource } from "./postgres/source_plan.ts";
@@ -71,60 +64,6 @@ export async function confirm(
     }
   }
   return { target, behind, levels };
-}
-
-/** What `check` found beyond the config file. */
-export interface Inspection {
-  readonly problems: readonly Problem[];
-  readonly connections: readonly { readonly to: string; readonly detail: string }[];
-  readonly tables: readonly TableLevel[];
-  /** Facts about the source in a line each. */
-  readonly notes: readonly string[];
-  readonly indexes: readonly {
-    readonly index: string;
-    readonly tables: readonly string[];
-    /** By the first OpenSearch sink it goes to; absent when it goes to none. */
-    readonly mapping?: JsonObject;
-  }[];
-}
-
-/** `check`: looks at everything a run would use, and changes nothing. */
-export async function inspect(config: Config, signal: AbortSignal): Promise<Inspection> {
-  await using stack = new AsyncDisposableStack();
-  const problems: Problem[] = [];
-  const connections: { to: string; detail: string }[] = [];
-  const source = stack.use(openSource(config, 1));
-  const plan = await attempt("source.url", problems, signal, async () => {
-    connections.push({ to: "source", detail: await describeServer(source, signal) });
-    return await inspectSource(source, wishesOf(config), signal);
-  });
-  problems.push(...plan?.problems ?? []);
-  for (const sink of openSinks(config, NO_OUTPUT).map((each) => stack.use(each))) {
-    await attempt(`sinks.${sink.name}`, problems, signal, async () => {
-      connections.push({ to: sink.name, detail: await sink.connect(signal) });
-      for (const each of plan?.plans ?? []) {
-        if (routesOf(each, [sink]).length > 0) await sink.inspect?.(each, signal);
-      }
-    });
-  }
-  return {
-    problems,
-    connections,
-    tables: plan?.levels ?? [],
-    notes: plan?.notes ?? [],
-    indexes: (plan?.plans ?? []).map((each) => ({
-      index: each.name,
-      tables: each.tables.map(tableId),
-      ...mappingFor(config, each),
-    })),
-  };
-}
-
-function mappingFor(config: Config, plan: IndexPlan): { readonly mapping?: JsonObject } {
-  const search = config.sinks.some(({ type, name }) =>
-    type === "opensearch" && (plan.sinks?.includes(name) ?? true)
-  );
-  return search ? { mapping: mappingOf(plan) } : {};
 }
 
 /** Rows that a policy hides would look like deletes. */

@@ -1,11 +1,12 @@
 import type { ArgsDef } from "citty";
-import { inspect, type Inspection } from "../app.ts";
+import { inspect, type Inspection } from "../app/inspect.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config, SweepsConfig } from "../config/config.ts";
 import type { Problem } from "../core/problem.ts";
 import type { TableLevel } from "../core/source.ts";
 import { visible } from "../observe/visible.ts";
 import { booleanFlag, type Command, EXIT, textFlag } from "./command.ts";
+import { indexLines } from "./index_text.ts";
 import { levelLines, sweepLines } from "./level_text.ts";
 import { countProblems, formatProblems } from "./problems.ts";
 import { COMMON_ARGS } from "./settings.ts";
@@ -101,14 +102,7 @@ function textOf(report: Report, path: string, ok: boolean): string {
     section("how changes are found", levelLines(tables, report.maxIntervalMs ?? 0)),
     section("sweeps", sweeps === undefined ? [] : sweepLines(sweeps, tables)),
     section("changelog", notes),
-    ...report.indexes.map(({ index, tables, mapping }) =>
-      section(`index "${index}"`, [
-        `tables: ${tables.join(", ")}`,
-        ...(mapping === undefined
-          ? []
-          : ["mapping:", ...linesOf(JSON.stringify(mapping, null, 2)).map((line) => `  ${line}`)]),
-      ])
-    ),
+    ...report.indexes.map((each) => section(`index "${each.index}"`, indexLines(each))),
     section(SQL, report.sql.flatMap(linesOf)),
     problemSection(problems, path),
   ];

@@ -2,6 +2,7 @@ import type { SweepsConfig } from "../config/config.ts";
 import { durationText } from "../core/duration_text.ts";
 import type { TableLevel } from "../core/source.ts";
 import { foundBy } from "../observe/found_by.ts";
+import { width, wrapped } from "./wrapped.ts";
 
 /** How every table is followed, as lines for a person: a table, and then what it means, each thing once. */
 export function levelLines(
@@ -98,27 +99,3 @@ const MEANINGS: Readonly<Record<TableLevel["level"], string>> = {
     "every insert, update and delete is found as it happens, if triggers fire or the outbox is told.",
   L5: "every insert, update and delete is found as it happens, past triggers too.",
 };
-
-/** Characters, not UTF-16 units: names may hold any. */
-function width(text: string): number {
-  return [...text].length;
-}
-
-/** Lines of at most 100 characters; the later ones are indented by two more. */
-function wrapped(text: string, indent: string): readonly string[] {
-  const lines: string[] = [];
-  let line = indent;
-  let empty = true;
-  for (const word of text.split(" ")) {
-    if (!empty && width(line) + 1 + width(word) > COLUMNS) {
-      lines.push(line);
-      line = `${indent}  ${word}`;
-      continue;
-    }
-    line += empty ? word : ` ${word}`;
-    empty = false;
-  }
-  return [...lines, line];
-}
-
-const COLUMNS = 98;

@@ -2,6 +2,7 @@ import type { Change, RowKey } from "./change.ts";
 import type { Checkpoint, SeedState } from "./checkpoint.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Document, DocumentId, KeySums, Rejection, WriteMode } from "./document.ts";
+import type { IndexReport } from "./index_report.ts";
 import type { IndexPlan } from "./plan.ts";
 import type { Epoch, PositionKind, SourceIdentity, TableLevel } from "./source.ts";
 
@@ -148,10 +149,10 @@ export interface Sink extends AsyncDisposable {
   /** The stored progress of filling this plan's index; undefined when it was never begun. Reads only. */
   seedState(plan: IndexPlan, signal: AbortSignal): Promise<SeedState | undefined>;
   /**
-   * Throws what `ensure` would throw for what exists already, and changes nothing. A sink that others
-   * can't get in the way of has none.
+   * How what exists stands to the plan; throws what `ensure` would throw for it, and changes nothing. A
+   * sink that others can't get in the way of has none.
    */
-  inspect?(plan: IndexPlan, signal: AbortSignal): Promise<void>;
+  inspect?(plan: IndexPlan, signal: AbortSignal): Promise<IndexReport>;
   /**
    * The plan's physical index exists with its mapping, and is written to from now on. Idempotent;
    * called before any write, on resumes too. Throws FatalError MAPPING_CONFLICT when what exists

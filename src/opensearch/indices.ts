@@ -1,6 +1,7 @@
 import type { RowKey } from "../core/change.ts";
 import type { SeedState } from "../core/checkpoint.ts";
 import { FatalError, RetryableError } from "../core/errors.ts";
+import type { IndexReport } from "../core/index_report.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { IndexPlan } from "../core/plan.ts";
 import type { OpenSearchClient } from "./client.ts";
@@ -16,6 +17,7 @@ import {
   refreshIndexes,
   swapAlias,
 } from "./generations.ts";
+import { inspectIndex } from "./inspect_index.ts";
 import { mappingOf } from "./mapping.ts";
 import { mergeJson } from "./merge.ts";
 import { aliasName, checkName, physicalName } from "./names.ts";
@@ -25,10 +27,10 @@ import { createIndex, type IndexState, type StateStore } from "./state.ts";
 /** The physical indexes behind the aliases, and how far they are filled. */
 export interface Indices {
   seedState(plan: IndexPlan, signal: AbortSignal): Promise<SeedState | undefined>;
-  inspect(plan: IndexPlan, signal: AbortSignal): Promise<void>;
+  inspect(plan: IndexPlan, signal: AbortSignal): Promise<IndexReport>;
   ensure(plan: IndexPlan, fresh: string | undefined, signal: AbortSignal): Promise<void>;
   saveSeed(index: string, progress: SeedProgress, signal: AbortSignal): Promise<void>;
-  /** `settled` resolves when no write to a generation beside is in flight. */
+  /** `settled` resolves when nobody works on a generation beside any more. */
   markSeeded(index: string, settled: () => Promise<unknown>, signal: AbortSignal): Promise<void>;
   refresh(indexes: readonly string[], signal: AbortSignal): Promise<void>;
   /** Throws FatalError INDEX_LOST when an index isn't the one that `ensure` saw. */
@@ -40,6 +42,8 @@ export interface Indices {
    * writes go there too.
    */
   beside(index: string): string | undefined;
+  /** `physical`; for a process that writes nothing what searches see, behind the alias. */
+  readable(index: string): string;
 }
 
 export interface SeedProgress {
@@ -208,11 +212,10 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
       return { seed, seeded, rows, ...(after === undefined ? {} : { after }) };
     },
     async inspect(plan, signal) {
-      checkName(prefix, plan.name);
-      await listGenerations(client, prefix, plan.name, signal);
       const state = await stored(plan, signal);
+      const report = await inspectIndex(client, store, prefix, plan, state, signal);
       if (state !== undefined) await checkLive(plan, state, signal);
-      else fillSettings(plan);
+      return report;
     },
     async ensure(plan, fresh, signal) {
       checkName(prefix, plan.name);
@@ -258,6 +261,7 @@ export function openIndices(client: OpenSearchClient, store: StateStore, prefix:
     checkPresent,
     physical: (index) => entry(index).state.physical,
     beside: (index) => entry(index).beside?.physical,
+    readable: (index) => ensured.get(index)?.state.physical ?? aliasName(prefix, index),
   };
 }
 

@@ -2,7 +2,9 @@ import { FatalError } from "../core/errors.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Database } from "./client.ts";
 import { inspectConsumers } from "./inspect_changelog.ts";
-import { missingIndexes } from "./documents/missing_indexes.ts";
+import { indexNotes } from "./documents/index_notes.ts";
+import type { LookupNeed } from "./documents/lookups.ts";
+import { type MissingIndex, missingIndexes } from "./documents/missing_indexes.ts";
 import { stampsAhead } from "./poll/stamps_ahead.ts";
 import { planSource, type SourcePlan, type SourceWishes } from "./source_plan.ts";
 
@@ -26,11 +28,17 @@ export async function describeServer(database: Database, signal: AbortSignal): P
 export interface SourceInspection extends SourcePlan {
   /** Facts in a line each: who reads the changelog. */
   readonly notes: readonly string[];
+  /** By index: what is worth knowing of it, in a sentence or two each. */
+  readonly indexNotes: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Plans as a run would, and adds what would work, but slowly or not as meant. Changes nothing. */
+/**
+ * Plans as a run would, and adds what would work, but slowly or not as meant. Changes nothing.
+ * `planner` is another Database, with the `PLANNER` settings (documents/explain.ts).
+ */
 export async function inspectSource(
   database: Database,
+  planner: Database,
   wishes: SourceWishes,
   signal: AbortSignal,
 ): Promise<SourceInspection> {
@@ -45,28 +53,69 @@ export async function inspectSource(
   return {
     ...plan,
     notes: consumers.lines,
+    indexNotes: await indexNotes(database, plan.plans, signal),
     problems: [
       ...(plan.catalog.standby ? [onStandby(wishes)] : []),
       ...plan.problems,
       ...consumers.problems,
-      ...missing(plan),
+      ...(await missingIndexes(planner, plan.plans, plan.catalog, signal)).map(problemOf),
       ...await stampsAhead(database, polled, signal),
     ],
   };
 }
 
-function missing({ plans }: SourcePlan): Problem[] {
-  return missingIndexes(plans).map(({ index, table, columns, need, sql }) => ({
+/** A statement is a hint that `check` lists with the others; else it says what to do. */
+function problemOf({ table, columns, why, needs, sql }: MissingIndex): Problem {
+  const named = columns.map((name) => `"${name}"`).join(", ");
+  return {
     severity: "warning",
     code: "INDEX_MISSING",
-    path: `indexes.${index}`,
-    message: `No index on ${table} begins with ${columns.map((c) => `"${c}"`).join(", ")}: ` +
-      (need === "build"
-        ? "building documents reads the whole table for a handful of rows"
-        : "finding the documents of a changed row reads the whole table"),
-    hint: sql,
-  }));
+    path: `indexes.${needs[0]?.index}`,
+    message: `${STATES[why](table, named)}: the whole table is read for a handful of rows when ` +
+      needsText(needs),
+    hint: sql ?? HINTS[why],
+  };
 }
+
+const STATES: Readonly<Record<MissingIndex["why"], (table: string, columns: string) => string>> = {
+  none: (table, columns) => `No index on ${table} begins with ${columns}`,
+  types: (table, columns) =>
+    `The index on ${columns} of ${table} can't be used: it is compared with a column of another type`,
+  view: (table, columns) => `No index helps to find rows of the view ${table} by ${columns}`,
+};
+
+const HINTS: Readonly<Record<MissingIndex["why"], string>> = {
+  none: "Create an index that begins with these columns.",
+  types:
+    "Give both columns the same type, or create an index on the column cast to the other's type.",
+  view:
+    "Create an index on the columns that the view shows under these names, in the tables behind it.",
+};
+
+/** `documents of "users" are built ("orders", "spent"), and when …` */
+function needsText(needs: readonly LookupNeed[]): string {
+  const texts = ACTS.flatMap(({ what, says }) => {
+    const indexes = [...new Set(needs.filter((each) => each.what === what).map((n) => n.index))];
+    return indexes.map((index) => {
+      const fields = needs.filter((each) => each.what === what && each.index === index)
+        .map(({ field }) => field).filter((field) => field !== "");
+      const named = [...new Set(fields)].map((field) => `"${field}"`).join(", ");
+      return `${says(index)}${named === "" ? "" : ` (${named})`}`;
+    });
+  });
+  return texts.join(", and when ");
+}
+
+const ACTS: readonly {
+  readonly what: LookupNeed["what"];
+  readonly says: (index: string) => string;
+}[] = [
+  { what: "build", says: (index) => `documents of "${index}" are built` },
+  {
+    what: "resolve",
+    says: (index) => `a changed row is followed to the documents of "${index}" that show it`,
+  },
+];
 
 function onStandby({ lagMs }: SourceWishes): Problem {
   const lag = lagMs === 0

@@ -91,9 +91,10 @@ export function levelOf(way: Way, facts: LevelFacts): TableLevel {
         found: { changes: "when hinted at", deletes: "when hinted at" },
         claim: `${outboxClaim(facts.outbox ?? "xid")}; what it writes no row for is ` +
           (rows === undefined ? "not seen" : `found ${rows} by the row sweep, deletes apart`) +
-          // A hint holds a key: the parent that a row had is nowhere.
+          // A hint holds a key: the parent that a row had is in the documents alone.
           (facts.child
-            ? "; a row that is deleted, or moves to another parent, needs one for the parent it left"
+            ? `; a row that is deleted, or moves to another parent, is ${SOUGHT}: with such a sink ` +
+              "it needs a hint for the parent it left"
             : ""),
       };
     case "sweep": {
@@ -150,13 +151,20 @@ function deletesOf({ root, child, sweeps: { keysMs } }: LevelFacts): {
   const own = swept
     ? `a deleted row's own document is taken out ${every} by comparing keys`
     : "a deleted row is not seen";
-  const above = "documents that showed a row which was deleted, or moved to another parent, keep " +
-    "showing it until they are touched";
+  const above =
+    `a row that moves to another parent is ${SOUGHT}; documents that showed a row which ` +
+    "was deleted keep showing it until they are touched: mark such rows as deleted instead, touch " +
+    "the parent too, or install the changelog";
   return {
     short: swept ? child ? `${every}; in parents not` : every : "not seen",
     long: !child ? own : root ? `${own}; ${above}` : above,
   };
 }
+
+/** Where the row that a document was made of stands beside it (design 3.7). */
+const SOUGHT =
+  "looked for in the documents themselves, by its key (a sink that can't be asked, as " +
+  "stdout can't, is left as it was)";
 
 function whyOf({ kind }: Way, { asked, passed }: Choice): string {
   if (asked !== "auto") return `"capture": "${asked}" asks for it`;

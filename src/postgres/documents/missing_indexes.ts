@@ -1,71 +1,165 @@
-import { tableId } from "../../core/table.ts";
-import type { CatalogColumn, CatalogTable } from "../catalog.ts";
-import { quote } from "../client.ts";
-import { pathsOf } from "./paths.ts";
+import { tableId, type TableRef } from "../../core/table.ts";
+import type { Catalog } from "../catalog.ts";
+import { type Database, quote, type Statement } from "../client.ts";
+import { explainScans, loadIndexes, type Scan, type UsableIndex } from "./explain.ts";
+import { type Lookup, type LookupNeed, lookupsOf } from "./lookups.ts";
 import type { PlannedIndex } from "./plan.ts";
+import { resolveStatements } from "./resolve.ts";
 
-/** An index without which a statement reads a whole table for a handful of rows. */
+/** A lookup that reads a whole table for a handful of rows. */
 export interface MissingIndex {
-  /** The index of documents that needs it. */
-  readonly index: string;
-  /** `tableId` form. */
+  /** `tableId` form: the table, or what is read with it and has no index of its own. */
   readonly table: string;
   readonly columns: readonly string[];
-  /** What building or resolving looks up by these columns. */
-  readonly need: "build" | "resolve";
-  /** The statement that makes it. */
-  readonly sql: string;
+  /**
+   * "none": no index begins with the columns. "types": one does, and the comparison can't use it.
+   * "view": the columns are a view's.
+   */
+  readonly why: "none" | "types" | "view";
+  /** Who looks there, each once. */
+  readonly needs: readonly LookupNeed[];
+  /** The statement that makes the index; undefined where none can be told. */
+  readonly sql: string | undefined;
 }
 
 /**
- * Decides from the catalog's indexes alone, so that ten rows say the same as two million: each join
- * column set of every path needs a valid, whole index that begins with those columns in any order.
- * Building looks up the lower end of each hop, resolving the upper end. Each missing one once.
+ * Has Postgres plan every build and resolve statement, and each lookup in them alone, over a Database
+ * with the `PLANNER` settings: what is then still read as a whole lacks an index, however many rows
+ * there are. A partial index counts where the whole statement uses it. Runs none of the statements.
+ *
+ * The planner says whether the comparison can be looked up in an index at all; of several that it
+ * could use it may take any on a small table, so that which of them begin with the columns is read
+ * from the catalog.
  */
-export function missingIndexes(plans: readonly PlannedIndex[]): readonly MissingIndex[] {
+export async function missingIndexes(
+  planner: Database,
+  plans: readonly PlannedIndex[],
+  catalog: Catalog,
+  signal: AbortSignal,
+): Promise<readonly MissingIndex[]> {
+  const lookups = lookupsOf(plans, catalog).filter(({ table }) => table.kind !== "foreign");
+  const statements = statementsOf(plans, catalog);
+  const probes = lookups.map(({ probe }) => probe);
+  const all = [...probes, ...statements.map(({ statement }) => statement)];
+  const explained = await explainScans(planner, all, signal);
+  const probed = explained.slice(0, probes.length);
+  const whole = explained.slice(probes.length);
+  const relations = new Set(explained.flat().map(({ relation }) => relation));
+  const indexes = await loadIndexes(planner, relations, signal);
   const missing = new Map<string, MissingIndex>();
-  for (const plan of plans) {
-    const look = (
-      table: CatalogTable,
-      columns: readonly CatalogColumn[],
-      need: MissingIndex["need"],
-    ) => {
-      const isStored = table.kind !== "view" && table.kind !== "foreign";
-      const names = [...new Set(columns.map(({ name }) => name))];
-      if (!isStored || isIndexed(table, names)) return;
-      const id = tableId(table.ref);
-      const key = `${id}\0${[...names].sort().join("\0")}`;
-      if (missing.has(key)) return;
-      missing.set(key, {
-        index: plan.name,
-        table: id,
-        columns: names,
-        need,
-        sql: sqlFor(table, names),
-      });
-    };
-    look(plan.bound.root.table, plan.bound.key, "build");
-    for (const hop of pathsOf(plan.bound).map((path) => path.at(-1))) {
-      if (hop === undefined) continue;
-      look(hop.lowerTable, hop.lower, "build");
-      look(hop.upperTable, hop.upper, "resolve");
+  lookups.forEach((lookup, at) => {
+    const slow = (probed[at] ?? []).filter((scan) => scan.inner && !isServed(scan, lookup));
+    const unserved = slow.filter(({ relation }) => !isServedWhole(relation, lookup));
+    for (const each of missingOf(lookup, unserved)) {
+      const id = JSON.stringify([each.table, [...each.columns].sort(), each.why]);
+      const known = missing.get(id);
+      if (known === undefined) missing.set(id, each);
+      else missing.set(id, { ...known, needs: [...known.needs, ...each.needs] });
     }
-  }
+  });
   return [...missing.values()];
+
+  function isServed({ relation, indexes: used }: Scan, { table, columns }: Lookup): boolean {
+    // A view shows columns of tables under names of its own.
+    if (table.kind === "view") return used.length > 0;
+    const names = columns.map(({ name }) => name);
+    return used.length > 0 &&
+      (indexes.get(relation) ?? []).some((index) => fits(index, names, used.includes(index.name)));
+  }
+
+  /** Each statement that does the lookup does it by an index, a partial one for its filters. */
+  function isServedWhole(relation: string, { needs, columns }: Lookup): boolean {
+    const names = columns.map(({ name }) => name);
+    const usable = (indexes.get(relation) ?? []).filter((index) => fits(index, names, true));
+    return needs.every((need) =>
+      statements.some(({ index, what }, at) =>
+        index === need.index && what === need.what &&
+        (whole[at] ?? []).some((scan) =>
+          scan.relation === relation && usable.some(({ name }) => scan.indexes.includes(name))
+        )
+      )
+    );
+  }
+
+  function missingOf(
+    { table, columns, needs }: Lookup,
+    slow: readonly Scan[],
+  ): readonly MissingIndex[] {
+    const [first] = slow;
+    if (first === undefined) return [];
+    const id = tableId(table.ref);
+    const names = [...new Set(columns.map(({ name }) => name))];
+    const found = { columns: names, needs };
+    if (table.kind === "view") return [{ ...found, table: id, why: "view", sql: undefined }];
+    // One index on a partitioned table makes those of all its partitions.
+    const isWhole = table.kind === "partitioned";
+    const places = isWhole ? [first] : uniqueBy(slow, ({ relation }) => relation);
+    return places.map(({ ref, relation }): MissingIndex => {
+      const at = isWhole ? id : relation;
+      const isThere = (indexes.get(relation) ?? []).some((index) => fits(index, names, false));
+      return isThere ? { ...found, table: at, why: "types", sql: undefined } : {
+        ...found,
+        table: at,
+        why: "none",
+        sql: sqlFor(isWhole ? table.ref : ref, names, !isWhole),
+      };
+    });
+  }
 }
 
-function isIndexed(table: CatalogTable, names: readonly string[]): boolean {
-  return table.indexes.some(({ valid, partial, method, columns }) => {
-    if (!valid || partial) return false;
-    if (method === "hash") return names.length === 1 && columns[0] === names[0];
-    const leading = columns.slice(0, names.length);
-    return method === "btree" && names.every((name) => leading.includes(name));
-  });
+/** `used`: the planner takes it, so that its filter holds and its expression is the one compared. */
+function fits(index: UsableIndex, names: readonly string[], used: boolean): boolean {
+  if (!index.valid || (index.partial && !used)) return false;
+  return leadsWith(index, names) || (used && index.columns[0] === null);
+}
+
+function uniqueBy<T>(values: readonly T[], keyOf: (value: T) => string): readonly T[] {
+  return [...new Map(values.map((value) => [keyOf(value), value])).values()];
+}
+
+/** Whether an index finds rows by all of these columns, or one row by some of them. */
+function leadsWith(
+  { method, columns, unique }: UsableIndex,
+  names: readonly string[],
+): boolean {
+  if (method === "brin") return false;
+  const leading = columns.slice(0, names.length);
+  if (names.every((name) => (method === "gin" ? columns : leading).includes(name))) return true;
+  return unique && columns.every((name) => name !== null && names.includes(name));
+}
+
+/** The statements that builder and resolver send, over no keys. */
+function statementsOf(plans: readonly PlannedIndex[], catalog: Catalog): readonly {
+  readonly index: string;
+  readonly what: LookupNeed["what"];
+  readonly statement: Statement;
+}[] {
+  const none = (count: number) => Array.from({ length: count }, () => "{}");
+  return [
+    ...plans.map(({ name: index, statement: { text, keyCount, values, refs } }) => ({
+      index,
+      what: "build" as const,
+      statement: {
+        text,
+        params: [...none(keyCount), ...values, "1", ...(refs.length === 0 ? [] : ["1"])],
+      },
+    })),
+    ...resolveStatements(plans, catalog).map(({ index, text, arrays }) => ({
+      index,
+      what: "resolve" as const,
+      statement: { text, params: none(arrays) },
+    })),
+  ];
 }
 
 /** A partitioned table takes no CONCURRENTLY. */
-function sqlFor({ ref, kind }: CatalogTable, names: readonly string[]): string {
-  const how = kind === "partitioned" ? "" : "CONCURRENTLY ";
-  const columns = names.map(quote).join(", ");
-  return `CREATE INDEX ${how}ON ${quote(ref.schema)}.${quote(ref.name)} (${columns});`;
+function sqlFor(
+  { schema, name }: TableRef,
+  columns: readonly string[],
+  concurrently: boolean,
+): string {
+  const how = concurrently ? "CONCURRENTLY " : "";
+  return `CREATE INDEX ${how}ON ${quote(schema)}.${quote(name)} (${
+    columns.map(quote).join(", ")
+  });`;
 }

@@ -77,7 +77,9 @@ function joinKey(hops: readonly Hop[]): readonly string[] {
   return [...new Set(hops.flatMap((hop) => hop.lower.map(({ name }) => name)))];
 }
 
-function hopsOf({ upperTable, upper, lowerTable, lower, through }: BoundLink): readonly Hop[] {
+export function hopsOf(
+  { upperTable, upper, lowerTable, lower, through }: BoundLink,
+): readonly Hop[] {
   if (through === undefined) return [{ upperTable, upper, lowerTable, lower }];
   return [
     { upperTable, upper, lowerTable: through.table, lower: through.left },
