@@ -9,7 +9,7 @@ import type { EngineOptions, Pipeline } from "../../src/engine/pipeline.ts";
 import { supervise } from "../../src/engine/supervise.ts";
 import { sleep } from "../../src/flow/sleep.ts";
 import { openCapture } from "../../src/postgres/capture.ts";
-import { openDatabase } from "../../src/postgres/client.ts";
+import { type Database, openDatabase, type Statement } from "../../src/postgres/client.ts";
 import { openDocumentBuilder } from "../../src/postgres/documents/build.ts";
 import { planSource } from "../../src/postgres/source_plan.ts";
 import type { Opened } from "../../src/postgres/stream.ts";
@@ -29,6 +29,10 @@ export interface EngineSetup {
   readonly wrap?: (capture: ChangeCapture) => ChangeCapture;
   /** Opens everything again after a failure that may pass, as `driftless run` does. */
   readonly supervised?: boolean;
+  /** Sees each statement that the builder sends. */
+  readonly sent?: (statement: Statement) => void;
+  /** Between two looks at the schema; default 100. */
+  readonly watchMs?: number;
 }
 
 /** The engine over a real capture and builder, in this process. Ended on disposal. */
@@ -39,13 +43,18 @@ export interface EngineRun extends AsyncDisposable {
     type: T,
     predicate?: (event: Extract<SyncEvent, { type: T }>) => boolean,
   ): Promise<Extract<SyncEvent, { type: T }>>;
+  /** It is over, well or not: `outcome` says how. */
+  ended(): boolean;
   /** Drains and ends, as the first signal does. */
   stop(): Promise<void>;
   /** Ends at once, as far as a process can do that to itself. */
   crash(): Promise<void>;
-  /** How it ended: what it threw, or undefined when it ended well. Throws when it goes on for 15 s. */
+  /** How it ended: what it threw, or undefined when it ended well. Throws when it goes on for 60 s. */
   outcome(): Promise<unknown>;
 }
+
+/** What hangs, on a machine that is as busy as can be. */
+const limitMs = 60_000;
 
 export function startEngine(setup: EngineSetup): EngineRun {
   const stop = new AbortController();
@@ -87,6 +96,7 @@ export function startEngine(setup: EngineSetup): EngineRun {
 
   return {
     events,
+    ended: () => over,
     outcome: () => within("the end of the run", ended),
     waitFor(type, predicate = () => true) {
       return new Promise((resolve, reject) => {
@@ -112,8 +122,8 @@ export function startEngine(setup: EngineSetup): EngineRun {
         };
         const timer = setTimeout(() => {
           finish();
-          reject(new Error(`Cannot see event ${type} within 15 s`));
-        }, 15_000);
+          reject(new Error(`Cannot see event ${type} within 60 s`));
+        }, limitMs);
         watchers.add(look);
         look();
       });
@@ -134,12 +144,12 @@ export function startEngine(setup: EngineSetup): EngineRun {
   };
 }
 
-/** The promise's value; throws when it takes longer than 15 s. */
+/** The promise's value; throws when it takes longer than 60 s. */
 export async function within<T>(what: string, promise: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => late.reject(new Error(`Cannot see ${what} within 15 s`)),
-    15_000,
+    () => late.reject(new Error(`Cannot see ${what} within 60 s`)),
+    limitMs,
   );
   try {
     return await Promise.race([promise, late.promise]);
@@ -209,7 +219,7 @@ async function openTestPipeline(
     return {
       capture: setup.wrap?.(capture) ?? capture,
       builder: openDocumentBuilder({
-        database: readers,
+        database: overheard(readers, setup.sent),
         plans: plan.plans,
         catalog: plan.catalog,
         maxDocumentBytes: config.maxDocumentBytes,
@@ -218,7 +228,7 @@ async function openTestPipeline(
       sinks: setup.sinks,
       async watch(scope) {
         while (true) {
-          await sleep(100, scope);
+          await sleep(setup.watchMs ?? 100, scope);
           const now = await planSource(readers, wishes, scope);
           if (now.digest !== plan.digest) {
             throw new RetryableError("SCHEMA_CHANGED", "Cannot go on: the schema has changed");
@@ -231,6 +241,21 @@ async function openTestPipeline(
     await stack.disposeAsync();
     throw error;
   }
+}
+
+function overheard(database: Database, sent: EngineSetup["sent"]): Database {
+  if (sent === undefined) return database;
+  return {
+    ...database,
+    query(statement, signal) {
+      sent(statement);
+      return database.query(statement, signal);
+    },
+    sequence(statements, signal) {
+      for (const each of statements) sent(each);
+      return database.sequence(statements, signal);
+    },
+  };
 }
 
 /** A table that is swept alone doesn't keep a test waiting for a minute. */
