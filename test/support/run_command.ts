@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
+import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { forget, stopAtExit } from "./janitor.ts";
 
@@ -8,7 +9,11 @@ export interface CommandResult {
   readonly code: number;
   readonly seconds: number;
   readonly timedOut: boolean;
+  /** The end of what it printed, where `keepOutput` asked for it; else empty. */
+  readonly output: string;
 }
+
+const keptLength = 1 << 20;
 
 const running = new Set<ChildProcess>();
 let interrupted = false;
@@ -20,15 +25,28 @@ const signalNumbers: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9,
  */
 export async function runCommand(
   command: readonly string[],
-  options: { env?: Readonly<Record<string, string>>; timeoutMs?: number } = {},
+  options: {
+    env?: Readonly<Record<string, string>>;
+    timeoutMs?: number;
+    keepOutput?: boolean;
+  } = {},
 ): Promise<CommandResult> {
   if (interrupted) await new Promise(() => undefined);
   const [program = "", ...args] = command;
   const began = performance.now();
   const child = spawn(program, args, {
-    stdio: "inherit",
+    stdio: options.keepOutput === true ? ["inherit", "pipe", "pipe"] : "inherit",
     env: { ...process.env, ...options.env },
   });
+  let output = "";
+  const keep = (text: string) => {
+    output += text;
+    if (output.length > 2 * keptLength) output = output.slice(-keptLength);
+  };
+  const drained = Promise.all([
+    passOn(child.stdout, process.stdout, keep),
+    passOn(child.stderr, process.stderr, keep),
+  ]);
   running.add(child);
   const { pid } = child;
   if (pid !== undefined) stopAtExit(pid);
@@ -46,7 +64,10 @@ export async function runCommand(
         resolve(code ?? 128 + (signalNumbers[signal ?? ""] ?? 0));
       });
     });
-    return { code, timedOut, seconds: (performance.now() - began) / 1000 };
+    const seconds = (performance.now() - began) / 1000;
+    // What it left running may hold its end of the pipes.
+    await Promise.race([drained, pause(2_000, undefined, { ref: false })]);
+    return { code, timedOut, seconds, output };
   } finally {
     clearTimeout(limit);
     running.delete(child);
@@ -81,6 +102,20 @@ export async function withCleanUp(
   }
   await clean();
   process.exit(code);
+}
+
+async function passOn(
+  from: Readable | null,
+  to: NodeJS.WritableStream,
+  keep: (text: string) => void,
+): Promise<void> {
+  if (from === null) return;
+  from.setEncoding("utf8");
+  from.on("data", (text: string) => {
+    to.write(text);
+    keep(text);
+  });
+  await new Promise<void>((resolve) => from.once("close", resolve));
 }
 
 async function endRunning(signal: NodeJS.Signals | undefined): Promise<void> {

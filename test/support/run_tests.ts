@@ -7,7 +7,15 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { cleanUp, removeAtExit } from "./janitor.ts";
-import { countTests, type TestCounts } from "./junit.ts";
+import {
+  countTests,
+  failureLines,
+  lastLines,
+  listFailures,
+  type TestCounts,
+  type TestFailure,
+  uncaughtErrors,
+} from "./junit.ts";
 import { runCommand, withCleanUp } from "./run_command.ts";
 import { type ServerName, serverNames, type StartedServer, startServers } from "./server_set.ts";
 import { pgBouncerProgram, requireOpenSearchTools, root } from "./toolchain.ts";
@@ -17,6 +25,15 @@ interface Part {
   readonly runtime: "deno" | "bun";
   readonly folders: readonly string[];
   readonly servers: readonly ServerName[];
+}
+
+interface PartResult {
+  readonly counts: TestCounts;
+  readonly seconds: number;
+  /** What failed besides tests. */
+  readonly notes: readonly string[];
+  /** The tests that failed, and the notes with what is known of them. */
+  readonly failed: readonly TestFailure[];
 }
 
 const parts: readonly Part[] = [
@@ -30,7 +47,9 @@ const parts: readonly Part[] = [
 ];
 
 /** A part that takes longer than this hangs. */
-const limitMs = 12 * 60_000;
+const limitMs = 20 * 60_000;
+/** Of failures; with make's own last line they fit into a log's last 20. */
+const shownLines = 18;
 
 process.chdir(root);
 await withCleanUp(() => main(process.argv.slice(2)), cleanUp);
@@ -55,27 +74,31 @@ async function main(names: readonly string[]): Promise<number> {
   const servers = await startServers(needed, { started: (server) => say(server.line) });
   report.push(line("servers", (performance.now() - began) / 1000));
 
-  let failures = 0;
+  const failures: TestFailure[] = [];
+  let noted = 0;
   const total = { passed: 0, failed: 0 };
   for (const part of chosen) {
     say(`\n== ${part.name}: ${part.folders.join(", ")} under ${part.runtime}`);
-    const { counts, seconds, notes } = await runPart(part, environment(servers));
+    const { counts, seconds, notes, failed } = await runPart(part, environment(servers));
     total.passed += counts.passed;
     total.failed += counts.failed;
-    failures += notes.length;
+    noted += notes.length;
+    failures.push(...failed.map((each) => ({ ...each, name: `${part.name}: ${each.name}` })));
     const summary = `${counts.passed} passed, ${counts.failed} failed`;
     report.push(line(part.name, seconds, [summary, ...notes].join("; ")));
   }
   say(`\nran against: ${servers.map((server) => server.label).join(", ") || "no server"}`);
   for (const text of report) say(text);
   say(`${total.passed} passed, ${total.failed} failed`);
-  return failures + total.failed === 0 ? 0 : 1;
+  // Last, as the end of a log is what is read first, or all that is kept.
+  for (const text of failureLines(failures, shownLines)) say(text);
+  return noted + total.failed === 0 ? 0 : 1;
 }
 
 async function runPart(
   part: Part,
   env: Readonly<Record<string, string>>,
-): Promise<{ counts: TestCounts; seconds: number; notes: readonly string[] }> {
+): Promise<PartResult> {
   const folder = mkdtempSync(join(tmpdir(), "driftless-report-"));
   removeAtExit(folder);
   const file = join(folder, "junit.xml");
@@ -95,17 +118,36 @@ async function runPart(
       ...files,
     ];
   if (files.length === 0) {
-    return { counts: countTests(""), seconds: 0, notes: ["FAILED: there is no test in it"] };
+    const none = "there is no test in it";
+    return {
+      counts: countTests(""),
+      seconds: 0,
+      notes: [`FAILED: ${none}`],
+      failed: [{ name: none, message: [] }],
+    };
   }
-  const { code, seconds, timedOut } = await runCommand(command, { env, timeoutMs: limitMs });
-  const counts = countTests(existsSync(file) ? readFileSync(file, "utf8") : "");
+  const { code, seconds, timedOut, output } = await runCommand(command, {
+    env,
+    timeoutMs: limitMs,
+    keepOutput: true,
+  });
+  const report = existsSync(file) ? readFileSync(file, "utf8") : "";
+  const counts = countTests(report);
+  const outside = uncaughtErrors(output);
+  const failed = [...listFailures(report), ...outside];
   const notes: string[] = [];
-  if (timedOut) notes.push(`FAILED: cut off after ${limitMs / 60_000} min`);
-  else if (code !== 0 && counts.failed === 0) {
-    notes.push(`FAILED: ${part.runtime} ended with ${code}`);
-  } else if (counts.passed + counts.failed === 0) notes.push("FAILED: no test ran");
-  if (counts.skipped > 0) notes.push(`FAILED: ${counts.skipped} skipped`);
-  return { counts, seconds, notes };
+  const note = (name: string, message: readonly string[] = []) => {
+    notes.push(`FAILED: ${name}`);
+    failed.push({ name, message });
+  };
+  if (timedOut) note(`cut off after ${limitMs / 60_000} min`, lastLines(output));
+  else if (outside.length > 0) {
+    notes.push(`FAILED: ${outside.length} errors outside of tests`);
+  } else if (code !== 0 && counts.failed === 0) {
+    note(`${part.runtime} ended with ${code}`, lastLines(output));
+  } else if (counts.passed + counts.failed === 0) note("no test ran");
+  if (counts.skipped > 0) note(`${counts.skipped} skipped`);
+  return { counts, seconds, notes, failed };
 }
 
 function environment(servers: readonly StartedServer[]): Record<string, string> {
