@@ -312,7 +312,7 @@ describe("building documents", () => {
   test("a chunk that takes longer than a statement may is built in halves", async () => {
     await fixture.db.sql.unsafe(`
       CREATE FUNCTION slowly(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
-      $$ BEGIN PERFORM pg_sleep(0.02); RETURN $1; END $$`);
+      $$ BEGIN PERFORM pg_sleep(0.05); RETURN $1; END $$`);
     const many = index("poison", "poison", [scalar("id", "integer", { sql: "slowly(id)" })]);
     const { plans, catalog } = await fixture.prepare([many]);
     await using database = openDatabase({
@@ -321,7 +321,7 @@ describe("building documents", () => {
       rowSecurity: "refuse",
       maxConnections: 1,
       applicationName: "driftless/test-slow",
-      statementTimeoutMs: 300,
+      statementTimeoutMs: 1_500,
     });
     const builder = openDocumentBuilder({ database, plans, catalog, maxDocumentBytes: 1 << 20 });
     const ids = Array.from({ length: 40 }, (_, at) => builder.identify("poison", [String(at + 1)]));

@@ -33,7 +33,7 @@ describe("wait", () => {
       await run.caughtUp;
       await db.sql`UPDATE users SET email = 'new@x.io' WHERE id = 1`;
       await pause(100);
-      deepEqual((await confirm(fewer, once, signal)).behind, []);
+      deepEqual((await confirm(fewer, { ...once, timeoutMs: 60_000 }, signal)).behind, []);
       deepEqual((await confirm(both, once, signal)).behind, [
         'index "emails" in sink "db" is not followed',
       ]);

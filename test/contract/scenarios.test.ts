@@ -213,7 +213,8 @@ for (const major of [18, 15] as const) {
             await run.sees([await written()]);
             times.push(performance.now() - at);
           }
-          return times.sort((a, b) => a - b)[7] ?? Infinity;
+          // The least: whatever else the machine does makes single ones longer, never all of them.
+          return Math.min(...times);
         };
         await latency();
         const alone = await latency();
@@ -223,8 +224,8 @@ for (const major of [18, 15] as const) {
         const beside = await latency();
         await run.caughtUp();
         for (const holder of holders) await released(holder);
-        // Two cores that others use too: a wait for the holder would be one without end.
-        ok(beside < 3 * alone + 50, `${beside} ms, ${alone} ms without`);
+        // A wait for the holder would be one without end.
+        ok(beside < 3 * alone + 250, `${beside} ms, ${alone} ms without`);
       });
     }
 

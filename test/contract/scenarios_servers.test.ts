@@ -410,7 +410,7 @@ async function same(folder: string, server: TestPostgres, db: TestDatabase): Pro
         "items",
       );
       return true;
-    }, { timeoutMs: 30_000 });
+    });
   } finally {
     await sql.end({ timeout: 1 });
   }

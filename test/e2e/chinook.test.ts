@@ -225,7 +225,7 @@ describe("the Chinook record shop through the compiled binary", { timeout: 180_0
 
   /** The barrier of design 3.3. */
   async function waitFor(): Promise<void> {
-    const result = await runBinary(["wait", "--timeout", "30s"], options);
+    const result = await runBinary(["wait", "--timeout", "120s"], options);
     assert.equal(result.code, 0, result.stderr.slice(-2_000));
   }
 

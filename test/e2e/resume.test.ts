@@ -44,7 +44,7 @@ test(
       await first.waitFor("batch", ({ changes }) => {
         done += Number(changes);
         return done > USERS / 4;
-      }, 60_000);
+      }, 120_000);
       await first.kill();
       ok(!first.events.some(({ event }) => event === "seedFinished"));
     }
@@ -134,7 +134,7 @@ test(
       // The first kills fall into the seed, the last into following.
       for (let round = 0; round < 6; round++) {
         await using run = startBinary(["run"], options);
-        await run.waitFor(round < 3 ? "seedStarted" : "caughtUp", undefined, 60_000);
+        await run.waitFor(round < 3 ? "seedStarted" : "caughtUp", undefined, 120_000);
         await writer.wrote(Math.floor(Math.random() * 200));
         await run.kill();
       }

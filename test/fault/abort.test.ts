@@ -15,7 +15,7 @@ describe("aborting statements", () => {
         rowSecurity: "refuse",
         maxConnections: 1,
         applicationName: "driftless/abort",
-        statementTimeoutMs: 60_000,
+        statementTimeoutMs: 300_000,
       });
       const abort = new AbortController();
       const sleeps = (seconds: string) => ({
@@ -24,7 +24,7 @@ describe("aborting statements", () => {
       });
       // Prepared by now, so that the next ones are all sent before the first has answered.
       await database.sequence([sleeps("0"), sleeps("0")], abort.signal);
-      const slow = sleeps("30");
+      const slow = sleeps("100");
       const running = database.sequence([slow, slow, slow], abort.signal);
       await eventually("the first statement", async () => {
         const [row] = await db.sql`SELECT count(*)::int AS n FROM pg_stat_activity

@@ -80,7 +80,7 @@ function following(
   observe: (event: SyncEvent) => void,
 ): Promise<void> {
   const stdout = { write: () => Promise.reject(new Error("Cannot write: there is no stdout")) };
-  const how = { once, skipBackfill: false, rebase, retryLimitMs: 15_000 };
+  const how = { once, skipBackfill: false, rebase, retryLimitMs: 60_000 };
   return follow(
     config,
     { stdout, strict: false, observe },

@@ -108,7 +108,7 @@ export function startBinary(args: readonly string[], options: BinaryOptions): Ru
     exited,
     stdout: () => stdout,
     stderr: () => stderr,
-    waitFor(event, predicate = () => true, timeoutMs = 30_000) {
+    waitFor(event, predicate = () => true, timeoutMs = 120_000) {
       return new Promise((resolve, reject) => {
         let looked = 0;
         const end = () => {
@@ -170,7 +170,7 @@ export async function runBinary(
   args: readonly string[],
   options: BinaryOptions & { readonly timeoutMs?: number },
 ): Promise<BinaryResult> {
-  const { timeoutMs = 60_000 } = options;
+  const { timeoutMs = 180_000 } = options;
   await using binary = startBinary(args, options);
   let late = false;
   const limit = setTimeout(() => {

@@ -171,7 +171,10 @@ export async function runCapture(options: CaptureRunOptions): Promise<CaptureRun
   };
 
   async function until(what: string, holds: () => boolean): Promise<void> {
-    await eventually(what, () => Promise.resolve(failure !== undefined || holds()), { everyMs: 2 });
+    const over = () => failure !== undefined || stop.signal.aborted;
+    await eventually(what, () => Promise.resolve(over() || holds()), { everyMs: 2 });
     if (failure !== undefined) throw failure;
+    // Nobody waits for it any more.
+    if (!holds()) stop.signal.throwIfAborted();
   }
 }

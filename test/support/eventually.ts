@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 export interface EventuallyOptions {
-  /** How long to wait in all; 15,000 when absent. */
+  /** How long to wait in all; 60,000 when absent. */
   readonly timeoutMs?: number;
   /** Between two probes; 25 when absent. */
   readonly everyMs?: number;
@@ -16,7 +16,7 @@ export async function eventually<T>(
   probe: () => Promise<T | undefined | false>,
   options: EventuallyOptions = {},
 ): Promise<T> {
-  const { timeoutMs = 15_000, everyMs = 25 } = options;
+  const { timeoutMs = 60_000, everyMs = 25 } = options;
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {

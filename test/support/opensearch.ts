@@ -76,7 +76,7 @@ export async function startOpenSearch(options: OpenSearchOptions = {}): Promise<
       cwd: folder,
       log,
     });
-    const deadline = performance.now() + 90_000;
+    const deadline = performance.now() + 180_000;
     while (!await isHealthy(url)) {
       if (performance.now() > deadline) await server.stop("SIGKILL");
       if (server.ended() !== undefined) {

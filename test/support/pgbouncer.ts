@@ -72,7 +72,7 @@ log_stats = 0
   const url = new URL(to);
   url.hostname = "127.0.0.1";
   url.port = String(port);
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 60_000;
   while (!await answers(url.href)) {
     if (server.ended() !== undefined || performance.now() > deadline) {
       await server.stop("SIGTERM");

@@ -155,7 +155,7 @@ export async function launchPostgres(
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const start = async (): Promise<ServerProcess> => {
-    const deadline = performance.now() + 30_000;
+    const deadline = performance.now() + 120_000;
     for (;;) {
       const server = await startServerProcess({
         command: join(home, "bin", "postgres"),

@@ -1,7 +1,7 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { CaptureReport, StressReport } from "../stress/run.ts";
-import { complaints, stressOptions } from "../stress/verdict.ts";
+import { complaints, stressOptions, unshown, wrongs } from "../stress/verdict.ts";
 
 describe("the stress's verdict", () => {
   test("is content when ours lost nothing and every other one something", () => {
@@ -40,6 +40,15 @@ test("the stress's verdict isn't content with nothing", () => {
   equal(complaints(report()).length, 1);
   equal(complaints(report({ role: "ours" })).length, 1);
   equal(complaints(report({ role: "mutant", lost: 9 })).length, 1);
+});
+
+test("what ours lost is wrong in any run, what a wrong one didn't lose may be shown by another", () => {
+  const lost = report({ role: "ours", lost: 1 }, { role: "mutant", lost: 9 });
+  equal(wrongs(lost).length, 1);
+  equal(unshown(lost).size, 0);
+  const kept = report({ role: "ours" }, { role: "mutant" });
+  deepEqual(wrongs(kept), []);
+  deepEqual([...unshown(kept).keys()], ["crowd it loses"]);
 });
 
 describe("the stress's options", () => {

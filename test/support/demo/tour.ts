@@ -156,6 +156,6 @@ function milliseconds(value: number | undefined): string {
 }
 
 /** A change that hasn't arrived by then counts as lost. */
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 60_000;
 /** Longer lines of output are cut. */
 const LINE = 96;
