@@ -98,7 +98,10 @@ describe("a capture that changes between starts", () => {
       await scene.equalsTables();
       await run.stop();
     }
-    deepEqual(["teams", "players"].map(scene.seed), seeds);
+    const [teams, players] = ["teams", "players"].map(scene.seed);
+    // Stamps don't show which team a player left: documents that name no players are filled anew.
+    ok(teams !== seeds[0]);
+    equal(players, seeds[1]);
     deepEqual(Object.keys(cursorOf(scene.sink.storage.checkpoint?.cursor).streams), ["updated_at"]);
   });
 

@@ -44,6 +44,8 @@ export interface ScriptOptions {
   readonly on?: SinkMethod;
   /** How many calls the step serves; default 1. Infinity: all that follow. */
   readonly times?: number;
+  /** The step is for calls of which this holds, and waits while others pass it. */
+  readonly when?: (call: SinkCall) => boolean;
 }
 
 /** A gate: `reached` resolves when a call waits at it. */
@@ -120,22 +122,29 @@ export function hold(): Hold {
   };
 }
 
+interface Scripted {
+  readonly step: ScriptStep;
+  left: number;
+  readonly when: ScriptOptions["when"];
+}
+
 /** An in-memory sink that keeps the whole contract until a script makes it misbehave. */
 export function scriptedSink(
   name: string,
   storage: ScriptedStorage = scriptedStorage(),
 ): ScriptedSink {
   const calls: SinkCall[] = [];
-  const steps = new Map<SinkMethod, { step: ScriptStep; left: number }[]>();
+  const steps = new Map<SinkMethod, Scripted[]>();
   const ensured = new Set<string>();
 
-  const take = (method: SinkMethod): ScriptStep => {
-    const queue = steps.get(method) ?? [];
-    const first = queue[0];
-    if (first === undefined) return { kind: "pass" };
-    first.left--;
-    if (first.left <= 0) queue.shift();
-    return first.step;
+  const take = (call: SinkCall): ScriptStep => {
+    const queue = steps.get(call.method) ?? [];
+    const at = queue.findIndex(({ when }) => when === undefined || when(call));
+    const found = queue[at];
+    if (found === undefined) return { kind: "pass" };
+    found.left--;
+    if (found.left <= 0) queue.splice(at, 1);
+    return found.step;
   };
 
   const perform = async <T>(
@@ -144,7 +153,7 @@ export function scriptedSink(
     act: (step: ScriptStep) => T,
   ): Promise<T> => {
     calls.push(call);
-    const step = take(call.method);
+    const step = take(call);
     if (step.kind === "slow") {
       await sleep(step.ms, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
@@ -174,9 +183,9 @@ export function scriptedSink(
     calls,
     documents: (index) =>
       (storage.filling.get(index) ?? storage.served.get(index))?.documents ?? new Map(),
-    script(step, { on = "write", times = 1 } = {}) {
+    script(step, { on = "write", times = 1, when } = {}) {
       const queue = steps.get(on) ?? [];
-      steps.set(on, [...queue, { step, left: times }]);
+      steps.set(on, [...queue, { step, left: times, when }]);
     },
     unscript: () => steps.clear(),
 
