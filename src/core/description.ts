@@ -156,7 +156,7 @@ export interface ConstantField {
   readonly mapping?: JsonObject;
 }
 
-/** A point from two numeric columns, or from one column of type point. */
+/** A point from two numeric columns, or from one column that holds points. */
 export interface GeoPointField {
   readonly kind: "geo_point";
   readonly name: string;

@@ -42,8 +42,8 @@ export interface ChangeCapture extends AsyncDisposable {
   /**
    * Anchors a resume point; resolves before any snapshot reads its first row. `cursor` is what
    * `confirmed` returned in an earlier run, or undefined to start. `seeds` says that after a start
-   * every index will be seeded: what became visible before the first snapshot needn't be delivered. Throws FatalError
-   * SOURCE_CHANGED when the cursor belongs to another server or to one that went back in time.
+   * every index will be seeded: what became visible before the first snapshot needn't be delivered.
+   * Throws FatalError SOURCE_CHANGED when the cursor belongs to another server or to one that went back in time.
    */
   prepare(cursor: string | undefined, seeds: boolean, signal: AbortSignal): Promise<Anchor>;
   /**

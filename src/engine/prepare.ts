@@ -35,8 +35,9 @@ export interface Seed {
  * The anchor first, then each mapping, before anything is written. An index is followed on only when
  * its sink says that it was filled (or begun) by the seed that the sink's own checkpoint covers,
  * under the same plan and the same catalog facts, with every ref that the plan asks for, and the
- * capture vouches for all its tables since; anything else is a gap, and it is filled anew (design 3.8). A crash between `ensure` and the first checkpoint leaves a filling that no
- * checkpoint names: it is begun again.
+ * capture vouches for all its tables since; anything else is a gap, and it is filled anew (design
+ * 3.8). A crash between `ensure` and the first checkpoint leaves a filling that no checkpoint names:
+ * it is begun again.
  */
 export async function prepare(
   { capture, builder, sinks }: Pipeline,

@@ -47,7 +47,7 @@ export function checkDurability(settings: Settings, index: string): void {
 }
 
 /** Settings of any nesting, with or without `index.`, by their full names. */
-export function flatten(settings: JsonObject, prefix = ""): Settings {
+function flatten(settings: JsonObject, prefix = ""): Settings {
   const flat: Record<string, Json> = {};
   for (const [key, value] of Object.entries(settings)) {
     const name = prefix === "" ? key : `${prefix}.${key}`;

@@ -2,7 +2,7 @@ import { arrayLiteral, type Database, type Row } from "./client.ts";
 
 /** A column's type, seen through domains and through one level of array. */
 export interface ColumnType {
-  /** As the database prints it, with modifiers and domains: for messages and fingerprints. */
+  /** As the database prints it, with modifiers and domains: for fingerprints, and `typeText`. */
   readonly declared: string;
   /** SQL to cast to: of the element when it is an array, without modifiers and domains. */
   readonly cast: string;
@@ -92,6 +92,11 @@ export function typeResolver(
     };
   };
   return resolve;
+}
+
+/** A type as messages name it: without its modifier, which is a bare number in `declared`. */
+export function typeText({ declared }: ColumnType): string {
+  return declared.replace(/#\d+/, "");
 }
 
 const VECTORS = new Set(["vector", "halfvec"]);

@@ -1,14 +1,15 @@
+/**
+ * Which documents list a row (design 3.7): rows `(ref, seq)` beside a generation's documents. The
+ * document's `listed` says whether it has any, now and before the last write, so that a document
+ * without refs costs no statement.
+ */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { SyncMark } from "../core/document.ts";
 import type { RefDirectory } from "../core/ports.ts";
 import type { Database } from "./database.ts";
 import { documentsTable, refsTable } from "./generations.ts";
 
-/**
- * Which documents list a row (design 3.7): rows `(ref, seq)` beside a generation's documents. The
- * document's `listed` says whether it has any, now and before the last write, so that a document
- * without refs costs no statement.
- */
+/** Where documents are looked for. */
 export interface Reading {
   readonly database: Database;
   /** The generations to look into. */

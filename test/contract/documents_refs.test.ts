@@ -33,8 +33,6 @@ CREATE TABLE user_roles (id bigint PRIMARY KEY, user_id int, role_id int);
 CREATE TABLE badges (user_id int, role_id int, PRIMARY KEY (user_id, role_id));
 CREATE TABLE staff (id int PRIMARY KEY, boss int);
 CREATE TABLE codes (a int NOT NULL UNIQUE, b int, user_id int);
-CREATE TABLE loose (id int NOT NULL UNIQUE, code char(2), user_id int);
-INSERT INTO loose VALUES (1, NULL, 1), (2, 'x', 1), (3, NULL, 2);
 INSERT INTO users VALUES (1, 'Ada', 'de'), (2, 'Bea', 'fr'), (3, 'Cal', NULL);
 INSERT INTO countries VALUES ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'de'), ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12', 'fr');
 INSERT INTO orders VALUES (10, 1, 'paid', 5), (11, 1, 'void', 7), (12, 1, 'paid', 9), (20, 2, 'open', 1);
@@ -219,19 +217,6 @@ for (const major of [18, 15] as const) {
       const open = await users([aggregate("count", "codes", "codes", ["user_id"])]);
       deepEqual(open.prepared.plans[0]?.refs, ["public.codes (a)"]);
       deepEqual(await refsOf(open, "2"), [of("codes", ["2"])]);
-    });
-
-    test("a row without a key is not named", async () => {
-      const open = await fixture.open(
-        [
-          index("users", "users", [aggregate("count", "n", "loose", ["user_id"])]),
-          index("loose", "loose", [scalar("user_id", "integer")], { key: ["code"] }),
-        ],
-        undefined,
-        {},
-      );
-      deepEqual(open.prepared.plans[0]?.refs, ["public.loose (code)"]);
-      deepEqual(await refsOf(open, "1", "2"), [of("loose", ["x "]), undefined]);
     });
 
     test("a source's plans name rows of the tables that it can't follow by their changelog", async () => {

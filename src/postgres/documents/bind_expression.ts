@@ -45,7 +45,7 @@ export function bindExpression(
       "SQL_TIME",
       path,
       `This filter depends on the time (${name}): a row that drops out of it as time goes by is not a change`,
-      "verify finds such documents; touch the rows, or store the state in a column.",
+      "Touch such rows (UPDATE them) when their time comes, or store the state in a column.",
     );
   }
   if (facts?.type === undefined) {

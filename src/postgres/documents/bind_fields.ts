@@ -1,9 +1,10 @@
 import type { AggregateField, FieldDescription, RelationField } from "../../core/description.ts";
 import { tableId } from "../../core/table.ts";
 import { type CatalogColumn, isUnique } from "../catalog.ts";
+import { typeText } from "../catalog_types.ts";
 import { bindFilters } from "./bind_filter.ts";
 import { bindLink, bindOrder, type Holder } from "./bind_link.ts";
-import { bindColumn, bindIdentity, type Binding } from "./binding.ts";
+import { bindColumn, bindIdentity, type Binding, warnOfMoney } from "./binding.ts";
 import type { BoundAggregate, BoundField, BoundRelation } from "./bound.ts";
 import { bindPoint } from "./bind_point.ts";
 import { bindScalar } from "./bind_scalar.ts";
@@ -117,10 +118,13 @@ function bindAggregate(
       at,
       column === undefined
         ? `Cannot make the ${figure} of ${tableId(table.ref)}: no column is named`
-        : `Cannot make the ${figure} of "${column.name}": it is ${column.type.declared}`,
+        : `Cannot make the ${figure} of "${column.name}": it is ${typeText(column.type)}`,
       figure === "sum" || figure === "avg" ? "Name a numeric column." : "Name another column.",
     );
     return undefined;
+  }
+  if (column !== undefined && figure !== "count") {
+    warnOfMoney(binding, column.type, `"${column.name}"`, at);
   }
   const type = searchType(figure, column, identity);
   return {

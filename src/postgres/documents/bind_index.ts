@@ -4,7 +4,14 @@ import { type CatalogColumn, type CatalogTable, isUnique } from "../catalog.ts";
 import { quote } from "../client.ts";
 import { bindFields } from "./bind_fields.ts";
 import { bindFilters } from "./bind_filter.ts";
-import { bindColumn, bindColumns, type Binding, bindTable } from "./binding.ts";
+import {
+  areScalars,
+  bindColumn,
+  bindColumns,
+  bindIdentity,
+  type Binding,
+  bindTable,
+} from "./binding.ts";
 import type { BoundIndex } from "./bound.ts";
 import { usedTables } from "./used_columns.ts";
 
@@ -58,7 +65,7 @@ function bindKey(
 ): readonly CatalogColumn[] | undefined {
   if (names === undefined) {
     if (table.primaryKey !== undefined) {
-      return bindColumns(binding, table, table.primaryKey, `${path}.key`);
+      return bindIdentity(binding, table, undefined, `${path}.key`);
     }
     binding.report(
       "error",
@@ -70,6 +77,11 @@ function bindKey(
     return undefined;
   }
   const key = bindColumns(binding, table, names, `${path}.key`);
+  if (key && !areScalars(binding, key, "name documents by", `${path}.key`)) return undefined;
+  // Whatever names its documents, a table with a primary key is followed by that.
+  const followed = table.primaryKey === undefined ||
+    bindIdentity(binding, table, undefined, `${path}.table`) !== undefined;
+  if (!followed) return undefined;
   const isTable = table.kind === "table" || table.kind === "partitioned";
   if (key !== undefined && isTable && !isUnique(table, names)) {
     binding.report(

@@ -1,7 +1,14 @@
 import type { AggregateField, OrderBy, RelationField } from "../../core/description.ts";
 import { tableId } from "../../core/table.ts";
 import type { CatalogColumn, CatalogTable } from "../catalog.ts";
-import { bindColumn, bindColumns, type Binding, bindTable } from "./binding.ts";
+import {
+  areScalars,
+  bindColumn,
+  bindColumns,
+  bindIdentity,
+  type Binding,
+  bindTable,
+} from "./binding.ts";
 import type { BoundLink, BoundOrder } from "./bound.ts";
 
 /** The table above a relation, and what of it a foreign key may point at. */
@@ -29,6 +36,8 @@ export function bindLink(
     const upper = target(binding, holder.table, holder.key, undefined, path);
     const lower = target(binding, table, table.primaryKey, field.references, path);
     if (!left || !right || !upper || !lower) return undefined;
+    // It is followed by its key, whatever joins it.
+    if (!bindIdentity(binding, junction, left, `${at}.table`)) return undefined;
     if (!paired(binding, left, upper, `${at}.leftKey`)) return undefined;
     if (!paired(binding, right, lower, `${at}.rightKey`)) return undefined;
     return { ...ends, lowerTable: table, upper, lower, through: { table: junction, left, right } };
@@ -87,7 +96,7 @@ function paired(
   to: readonly CatalogColumn[],
   path: string,
 ): boolean {
-  if (from.length === to.length) return true;
+  if (from.length === to.length) return areScalars(binding, [...from, ...to], "join by", path);
   const list = (columns: readonly CatalogColumn[]) => columns.map(({ name }) => name).join(", ");
   binding.report(
     "error",

@@ -1,5 +1,6 @@
 import type { GeoPointField } from "../../core/description.ts";
 import type { CatalogColumn, CatalogTable } from "../catalog.ts";
+import { typeText } from "../catalog_types.ts";
 import { bindColumn, type Binding } from "./binding.ts";
 import type { BoundPoint } from "./bound.ts";
 import { familyOf, isSummable } from "./field_types.ts";
@@ -35,7 +36,7 @@ function unsuited(binding: Binding, { name, type }: CatalogColumn, path: string)
     "error",
     "TYPE_MISMATCH",
     path,
-    `Cannot fill a field of type geo_point: "${name}" is ${type.declared}`,
+    `Cannot fill a field of type geo_point: "${name}" is ${typeText(type)}`,
     'Give "lat" and "lon" as numeric columns, or one "column" of type point, json, jsonb, text, ' +
       "geometry or geography.",
   );

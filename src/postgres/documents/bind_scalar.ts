@@ -1,8 +1,8 @@
 import type { ScalarField } from "../../core/description.ts";
 import type { CatalogTable } from "../catalog.ts";
-import type { ColumnType } from "../catalog_types.ts";
+import { type ColumnType, typeText } from "../catalog_types.ts";
 import { bindExpression } from "./bind_expression.ts";
-import { bindColumn, type Binding } from "./binding.ts";
+import { bindColumn, type Binding, warnOfMoney } from "./binding.ts";
 import type { BoundScalar, BoundSource } from "./bound.ts";
 import { canHold, familyOf, naturalType } from "./field_types.ts";
 
@@ -23,23 +23,12 @@ export function bindScalar(
   if (!fits(binding, field, value)) return undefined;
   if (!accepts(binding, field, value)) return undefined;
   if (!transforms(binding, field, value, path)) return undefined;
+  warnOfMoney(binding, value.type, value.name, value.at);
   compareVariants(binding, field, value, path);
   const dimension = bindDimension(binding, field, value, path);
   if (dimension === "unknown") return undefined;
-  return {
-    kind: "scalar",
-    name: field.name,
-    type: field.type,
-    source,
-    transforms: field.transforms,
-    ...(field.scale === undefined ? {} : { scale: field.scale }),
-    ...(field.as === undefined ? {} : { as: field.as }),
-    ...(field.subfields === undefined ? {} : { subfields: field.subfields }),
-    ...(field.variants === undefined ? {} : { variants: field.variants }),
-    ...(field.values === undefined ? {} : { values: field.values }),
-    ...(dimension === undefined ? {} : { dimension }),
-    ...(field.mapping === undefined ? {} : { mapping: field.mapping }),
-  };
+  const { from: _from, columnTypes: _types, dimension: _given, ...kept } = field;
+  return { ...kept, source, ...(dimension === undefined ? {} : { dimension }) };
 }
 
 /** What a field is made of, and how messages call it. */
@@ -68,7 +57,7 @@ function fits(binding: Binding, field: ScalarField, { type, name, at }: Value): 
       "error",
       "TYPE_MISMATCH",
       at,
-      `Cannot fill a field of type ${field.type}: ${name} is ${printed(type)}`,
+      `Cannot fill a field of type ${field.type}: ${name} is ${typeText(type)}`,
       natural === undefined ? "Use sql to turn it into such a value." : `Use type "${natural}".`,
     );
   } else if (fit === "narrow") {
@@ -158,7 +147,7 @@ function bindDimension(
       "DIMENSION_MISSING",
       at,
       `Cannot map a knn_vector: ${name} is ${
-        printed(type)
+        typeText(type)
       }, which doesn't say how many numbers it has`,
       'Give "dimension".',
     );
@@ -175,9 +164,4 @@ function bindDimension(
     return "unknown";
   }
   return given ?? declared;
-}
-
-/** Without its modifier, which is a bare number there. */
-function printed({ declared }: ColumnType): string {
-  return declared.replace(/#\d+/, "");
 }

@@ -1,3 +1,4 @@
+import { nearest } from "../../core/nearest.ts";
 import type { Problem } from "../../core/problem.ts";
 import { tableId, type TableRef } from "../../core/table.ts";
 import {
@@ -7,8 +8,8 @@ import {
   columnOf,
   rowKeyOf,
 } from "../catalog.ts";
+import { type ColumnType, typeText } from "../catalog_types.ts";
 import type { ExpressionFacts } from "./describe.ts";
-import { nearest } from "../../core/nearest.ts";
 
 /** What binding one index reads and where it reports what it finds wrong: all of it, not the first. */
 export interface Binding {
@@ -83,7 +84,11 @@ export function bindIdentity(
   path: string,
 ): readonly CatalogColumn[] | undefined {
   const key = rowKeyOf(table);
-  if (key !== undefined) return bindColumns(binding, table, key, path);
+  if (key !== undefined) {
+    const columns = bindColumns(binding, table, key, path);
+    const use = `follow ${tableId(table.ref)} by its key`;
+    return columns && areScalars(binding, columns, use, path) ? columns : undefined;
+  }
   if (fallback !== undefined) return fallback;
   binding.report(
     "error",
@@ -93,4 +98,44 @@ export function bindIdentity(
     "Add a primary key, or a unique index over columns that are NOT NULL.",
   );
   return undefined;
+}
+
+/**
+ * Reports the first array among columns that rows are found by: the keys of a batch come as one
+ * array for each column. `use` completes "Cannot … "tags"".
+ */
+export function areScalars(
+  binding: Binding,
+  columns: readonly CatalogColumn[],
+  use: string,
+  path: string,
+): boolean {
+  const array = columns.find(({ type }) => type.isArray);
+  if (array === undefined) return true;
+  binding.report(
+    "error",
+    "TYPE_MISMATCH",
+    path,
+    `Cannot ${use} "${array.name}": it is ${typeText(array.type)}`,
+    "Use columns that are no arrays, or keep the elements in a table of their own.",
+  );
+  return false;
+}
+
+/** lc_monetary, which tells how many digits a currency has, is set in our sessions: texts must agree. */
+export function warnOfMoney(
+  binding: Binding,
+  { base }: ColumnType,
+  name: string,
+  path: string,
+): void {
+  if (base !== "money") return;
+  binding.report(
+    "warning",
+    "MONEY_DIGITS",
+    path,
+    `${name} is money, which is read with two digits behind the point whatever lc_monetary says`,
+    "Cast it in sql: amount::numeric where the currency has two, amount::numeric * 100 where it has " +
+      "none. A numeric column needs neither.",
+  );
 }

@@ -39,8 +39,7 @@ function keyNote(key: readonly CatalogColumn[]): readonly string[] {
 }
 
 /** Bytes of UTF-8 that a type's text takes at most, escaped in a composite `_id` too. */
-function mostBytes({ base, isArray, labels, numeric, declared }: ColumnType): number {
-  if (isArray) return Infinity;
+function mostBytes({ base, labels, numeric, declared }: ColumnType): number {
   if (labels !== undefined) return 3 * 63;
   if (numeric !== undefined) return numeric.precision + Math.abs(numeric.scale) + 3;
   if (base === "varchar" || base === "bpchar") {

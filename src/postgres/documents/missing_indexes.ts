@@ -4,6 +4,7 @@ import { type Database, quote, type Statement } from "../client.ts";
 import { explainScans, loadIndexes, type Scan, type UsableIndex } from "./explain.ts";
 import { type Lookup, type LookupNeed, lookupsOf } from "./lookups.ts";
 import type { PlannedIndex } from "./plan.ts";
+import { overNoKeys } from "./render_build.ts";
 import { resolveStatements } from "./resolve.ts";
 
 /** A lookup that reads a whole table for a handful of rows. */
@@ -134,20 +135,16 @@ function statementsOf(plans: readonly PlannedIndex[], catalog: Catalog): readonl
   readonly what: LookupNeed["what"];
   readonly statement: Statement;
 }[] {
-  const none = (count: number) => Array.from({ length: count }, () => "{}");
   return [
-    ...plans.map(({ name: index, statement: { text, keyCount, values, refs } }) => ({
+    ...plans.map(({ name: index, statement }) => ({
       index,
       what: "build" as const,
-      statement: {
-        text,
-        params: [...none(keyCount), ...values, "1", ...(refs.length === 0 ? [] : ["1"])],
-      },
+      statement: overNoKeys(statement),
     })),
     ...resolveStatements(plans, catalog).map(({ index, text, arrays }) => ({
       index,
       what: "resolve" as const,
-      statement: { text, params: none(arrays) },
+      statement: { text, params: Array.from({ length: arrays }, () => "{}") },
     })),
   ];
 }

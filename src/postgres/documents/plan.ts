@@ -2,11 +2,12 @@ import type { IndexDescription, ScalarType } from "../../core/description.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { FieldPlan, IndexPlan } from "../../core/plan.ts";
 import type { Problem } from "../../core/problem.ts";
-import type { Catalog, CatalogTable } from "../catalog.ts";
+import { type Catalog, type CatalogTable, rowKeyOf } from "../catalog.ts";
 import { bindIndex } from "./bind_index.ts";
 import type { BoundConstant, BoundField, BoundIndex } from "./bound.ts";
 import { digest } from "./canonical.ts";
 import type { ExpressionFacts } from "./describe.ts";
+import { passedOver } from "./passed_over.ts";
 import { type BuildStatement, renderBuild } from "./render_build.ts";
 import type { BlindTables } from "./refs.ts";
 import { type UsedTable, usedTables } from "./used_columns.ts";
@@ -52,7 +53,11 @@ export function planIndexes(
     if (bound === undefined || own.some(({ severity }) => severity === "error")) continue;
     plans.push(planOf(description, bound));
   }
-  return { plans, problems };
+  const unfit = passedOver(plans, catalog);
+  return {
+    plans: plans.filter(({ name }) => !unfit.has(name)),
+    problems: [...problems, ...[...unfit.values()].flat()],
+  };
 }
 
 /**
@@ -108,19 +113,10 @@ function fieldPlans(fields: readonly BoundField[]): readonly FieldPlan[] {
   return fields.map((field): FieldPlan => {
     const { name } = field;
     switch (field.kind) {
-      case "scalar":
-        return {
-          kind: "scalar",
-          name,
-          type: field.type,
-          ...(field.scale === undefined ? {} : { scale: field.scale }),
-          ...(field.as === undefined ? {} : { as: field.as }),
-          ...(field.subfields === undefined ? {} : { subfields: field.subfields }),
-          ...(field.variants === undefined ? {} : { variants: field.variants }),
-          ...(field.values === undefined ? {} : { values: field.values }),
-          ...(field.dimension === undefined ? {} : { dimension: field.dimension }),
-          ...mappingOf(field),
-        };
+      case "scalar": {
+        const { source: _source, transforms: _transforms, ...searched } = field;
+        return searched;
+      }
       case "point":
         return { kind: "scalar", name, type: "geo_point", ...mappingOf(field) };
       case "constant":
@@ -154,12 +150,14 @@ function typeOf(value: BoundConstant["value"]): ScalarType {
 
 /** What may change without a row being written, and yet changes what is built from it. */
 function factsOf({ table, columns }: UsedTable): unknown {
+  // Documents may name rows by their key, shown or not: another column of its name is another key.
+  const named = new Set([...columns, ...rowKeyOf(table) ?? []]);
   return {
     table: [table.ref.schema, table.ref.name, table.oid, table.kind],
     definition: table.definition,
     key: table.primaryKey ?? [],
     below: table.below,
-    columns: columnFacts(table, columns),
+    columns: columnFacts(table, named),
   };
 }
 

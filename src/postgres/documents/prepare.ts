@@ -4,8 +4,10 @@ import type { Problem } from "../../core/problem.ts";
 import { tableId, type TableRef } from "../../core/table.ts";
 import { type Catalog, loadCatalog } from "../catalog.ts";
 import type { Database, Statement } from "../client.ts";
+import { blindTables } from "./blind_tables.ts";
 import { describeExpressions } from "./describe.ts";
-import { planIndexes, type PlannedIndex } from "./plan.ts";
+import { bearRefs, planIndexes, type PlannedIndex } from "./plan.ts";
+import { overNoKeys } from "./render_build.ts";
 
 export interface PreparedDocuments {
   readonly catalog: Catalog;
@@ -27,10 +29,12 @@ export async function prepareDocuments(
   const catalog = await loadCatalog(database, tablesOf(descriptions), signal);
   const expressions = await describeExpressions(database, descriptions, catalog, signal);
   const { plans, problems } = planIndexes(descriptions, catalog, { ...options, expressions });
+  // How tables are followed isn't chosen yet: with every ref that a build may have to name.
+  const blind = blindTables(plans, catalog, []);
   const sound: PlannedIndex[] = [];
   const unsound: Problem[] = [];
   for (const plan of plans) {
-    const problem = await tryStatement(database, plan, signal);
+    const problem = await tryStatement(database, bearRefs(plan, blind), signal);
     if (problem === undefined) sound.push(plan);
     else unsound.push(problem);
   }
@@ -60,9 +64,8 @@ async function tryStatement(
   plan: PlannedIndex,
   signal: AbortSignal,
 ): Promise<Problem | undefined> {
-  const { text, keyCount, values } = plan.statement;
-  const keys = Array.from({ length: keyCount }, () => "{}");
-  const statement: Statement = { text: `EXPLAIN ${text}`, params: [...keys, ...values, "1"] };
+  const { text, params } = overNoKeys(plan.statement);
+  const statement: Statement = { text: `EXPLAIN ${text}`, params };
   try {
     await database.query(statement, signal);
     return undefined;

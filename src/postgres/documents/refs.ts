@@ -6,13 +6,13 @@
  * A ref is `<tag>:<key>`. The tag is the first 4 hex digits of the digest of the table's `tableId`:
  * two tables that share one cost a needless build, no more. The key is that of the table's capture as
  * text: one column's as it prints; several joined by `,` with `%` and `,` inside of them as `%25` and
- * `%2C`; of more than 200 characters the hex SHA-256 of that text in UTF-8 instead.
+ * `%2C`; of more than 200 characters the hex SHA-256 of that text in UTF-8 instead. A `"` in it is written
+ * `'`: keys that differ in that alone share a ref.
  */
 import { createHash } from "node:crypto";
 import type { RowKey } from "../../core/change.ts";
 import { tableId, type TableRef } from "../../core/table.ts";
 import type { CatalogColumn, CatalogTable } from "../catalog.ts";
-import { quote } from "../client.ts";
 import { digest } from "./canonical.ts";
 import { joinedParts } from "./identify.ts";
 import { renderKeyText } from "./render_keys.ts";
@@ -85,8 +85,8 @@ export function joinRefs(
 }
 
 /**
- * SQL for a document's refs, each once: still without brackets. A string's own quotes are escaped, so
- * `","` stands only between two strings.
+ * SQL for a document's refs, each once: still without brackets. No string has a quote of its own (an
+ * escaped one would do at its end, behind a comma), so `","` stands only between two strings.
  */
 export function renderOnce({ sql, repeated }: RenderedRefs): string {
   if (!repeated) return sql;
@@ -109,25 +109,23 @@ export const OVER = "over";
 export function refText(table: TableRef, key: RowKey): string {
   const [only = "", ...others] = key;
   const text = others.length === 0 ? only : joinedParts(key);
-  return `${tagOf(table)}:${isLong(text) ? sha256(text) : text}`;
+  return `${tagOf(table)}:${isLong(text) ? sha256(text) : text.replaceAll('"', "'")}`;
 }
 
 function renderRef(table: TableRef, key: readonly CatalogColumn[], alias: string): string {
   const text = renderKeyText(key, alias);
   const tag = tagOf(table);
-  const isPlain = key.every(({ type }) => !type.isArray && PLAIN.has(type.base));
-  const isShort = key.length <= 4 && key.every(({ type }) => !type.isArray && SHORT.has(type.base));
+  const isPlain = key.every(({ type }) => PLAIN.has(type.base));
+  const isShort = key.length <= 4 && key.every(({ type }) => SHORT.has(type.base));
   // Bytes are counted at no cost, characters are not: this is a fifth of the time.
   const shown = isShort ? text : `CASE WHEN octet_length(${text}) <= ${MAX_KEY} ` +
     `OR length(${text}) <= ${MAX_KEY} THEN ${text} ` +
     `ELSE encode(sha256(convert_to(${text}, 'UTF8')), 'hex') END`;
-  const json = isPlain && isShort
-    ? `'"${tag}:' || ${shown} || '"'`
-    : `to_json('${tag}:' || ${isShort ? `(${shown})` : shown})::text`;
-  // Nothing is told of a row with a NULL in its key; format would print it as ''.
-  const nullable = key.filter(({ notNull }) => !notNull)
-    .map(({ name }) => `${alias}.${quote(name)} IS NOT NULL`);
-  return nullable.length === 0 ? json : `CASE WHEN ${nullable.join(" AND ")} THEN ${json} END`;
+  // No part is NULL in a row that shows: passed_over.ts.
+  if (isShort) {
+    return isPlain ? `'"${tag}:' || ${shown} || '"'` : `to_json('${tag}:' || ${shown})::text`;
+  }
+  return `to_json('${tag}:' || translate(${shown}, '"', ''''))::text`;
 }
 
 function tagOf(table: TableRef): string {

@@ -56,3 +56,12 @@ export function renderBuild(
   const tables = [...new Set(refs?.tables ?? [])].sort();
   return { text, keyCount: key.length, values: binder.values, refs: tables };
 }
+
+/** The statement with parameters that ask for no document: to be planned, not to be run. */
+export function overNoKeys({ text, keyCount, values, refs }: BuildStatement): {
+  readonly text: string;
+  readonly params: readonly string[];
+} {
+  const keys = Array.from({ length: keyCount }, () => "{}");
+  return { text, params: [...keys, ...values, "1", ...(refs.length === 0 ? [] : ["1"])] };
+}

@@ -87,7 +87,7 @@ function renderOne(
     case "ip_range":
       return renderRange(shown, type);
     case "map":
-      return renderMap(values ?? "text", type);
+      return renderMap(values ?? "keyword", type);
     case "knn_vector":
       // pgvector prints a JSON array.
       return type.isArray ? renderNumber(type) : (sql) => `${sql}::text::json`;

@@ -1,5 +1,5 @@
 import { tableId } from "../../core/table.ts";
-import { type CatalogColumn, type CatalogTable, columnOf } from "../catalog.ts";
+import { type CatalogColumn, type CatalogTable, columnOf, rowKeyOf } from "../catalog.ts";
 import type { BoundField, BoundFilter, BoundIndex, BoundLink, BoundRow } from "./bound.ts";
 import { readExpression } from "./expression.ts";
 
@@ -9,7 +9,10 @@ export interface UsedTable {
   readonly columns: ReadonlySet<string>;
 }
 
-/** Every table an index touches, root first, each once, with all columns that its queries read. */
+/**
+ * Every table an index touches, root first, each once, with all columns that its queries read: also
+ * the key that a root or a junction is followed by, which need not show.
+ */
 export function usedTables(index: BoundIndex): readonly UsedTable[] {
   const used = new Map<string, { table: CatalogTable; columns: Set<string> }>();
   const add = (table: CatalogTable, columns: readonly CatalogColumn[]) => {
@@ -18,7 +21,10 @@ export function usedTables(index: BoundIndex): readonly UsedTable[] {
     used.set(id, entry);
     for (const { name } of columns) entry.columns.add(name);
   };
+  const addKey = (table: CatalogTable, key: readonly string[] = []) =>
+    add(table, key.flatMap((name) => columnOf(table, name) ?? []));
   add(index.root.table, index.key);
+  addKey(index.root.table, index.root.table.primaryKey);
   if (index.softDelete?.kind === "column") add(index.root.table, [index.softDelete.column]);
   if (index.softDelete?.kind === "when") {
     add(index.root.table, inFilters(index.root.table, index.softDelete.filters));
@@ -28,6 +34,7 @@ export function usedTables(index: BoundIndex): readonly UsedTable[] {
     for (const { link, row: below } of linksOf(row.fields)) {
       if (link.through !== undefined) {
         add(link.through.table, [...link.through.left, ...link.through.right]);
+        addKey(link.through.table, rowKeyOf(link.through.table));
       }
       add(link.lowerTable, link.lower);
       walk(below);

@@ -8,6 +8,7 @@ import type { Catalog } from "../../../src/postgres/catalog.ts";
 import { blindTables } from "../../../src/postgres/documents/blind_tables.ts";
 import { bearRefs, planIndexes, type PlannedIndex } from "../../../src/postgres/documents/plan.ts";
 import { refText } from "../../../src/postgres/documents/refs.ts";
+import { overNoKeys } from "../../../src/postgres/documents/render_build.ts";
 import { createResolver } from "../../../src/postgres/documents/resolve.ts";
 import { catalogTable, type ColumnSketch } from "../../support/catalog_table.ts";
 
@@ -83,6 +84,11 @@ test("a plan bears refs of the tables that don't show what was before, and of no
   deepEqual(bearing("public.orders"), plans);
   deepEqual(bearing()[2], plans[2]);
   match(bearing()[0]?.statement.text ?? "", /"#r"/);
+  for (const { statement } of [...plans, ...bearing()]) {
+    const { text, params } = overNoKeys(statement);
+    const used = [...text.matchAll(/\$(\d+)/g)].map(([, number]) => Number(number));
+    equal(params.length, Math.max(...used), "planned with as many parameters as it has");
+  }
   deepEqual(bearing().map(({ hash, fingerprint }) => [hash, fingerprint]), [
     ...plans.map(({ hash, fingerprint }) => [hash, fingerprint]),
   ]);
