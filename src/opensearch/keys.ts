@@ -8,12 +8,15 @@ import type { Indices } from "./indices.ts";
 import { listIds } from "./listing.ts";
 import { bucketOf, bucketTerm, MARK_FIELD } from "./marks.ts";
 import { at, textAt } from "./reply.ts";
+import { searchingOf } from "./searching.ts";
 
 /**
  * What an index holds, of the physical index that is written to. A document without a mark, or with
  * one that isn't ours, was put there by hand: it counts as one of bucket `UNMARKED`.
  */
 export function indexKeys(client: OpenSearchClient, indices: Indices): KeyDigest<string> {
+  const searchingIn = searchingOf(client);
+
   /** The physical index, with all that was written to it visible. Throws FatalError INDEX_LOST. */
   async function refreshed(index: string, signal: AbortSignal): Promise<string> {
     await indices.checkPresent(signal, [index]);
@@ -28,7 +31,11 @@ export function indexKeys(client: OpenSearchClient, indices: Indices): KeyDigest
       const { body } = await client.send({
         method: "POST",
         path: `/${encodeURIComponent(physical)}/_search`,
-        query: { allow_partial_search_results: "false", request_cache: "false" },
+        query: {
+          allow_partial_search_results: "false",
+          request_cache: "false",
+          ...(await searchingIn(physical, signal)).copies,
+        },
         body: { size: 0, track_total_hits: true, aggs: SUMS },
         purpose: { what: `sum up the keys of index "${physical}"` },
         timeoutMs: 300_000,
@@ -52,7 +59,8 @@ export function indexKeys(client: OpenSearchClient, indices: Indices): KeyDigest
       if (buckets.length === 0) return;
       const physical = await refreshed(index, signal);
       const purpose = { what: `list the keys of index "${physical}"` };
-      yield* listIds(client, { physical, query: inBuckets(buckets), purpose }, signal);
+      const searching = await searchingIn(physical, signal);
+      yield* listIds(client, { physical, query: inBuckets(buckets), searching, purpose }, signal);
     },
   };
 }

@@ -3,11 +3,13 @@ import type { JsonObject } from "../core/json.ts";
 import type { OpenSearchClient } from "./client.ts";
 import type { Purpose } from "./errors.ts";
 import { at, textAt } from "./reply.ts";
+import type { Searching } from "./searching.ts";
 
 /** The ids of one physical index's documents that match a query. */
 export interface Listing {
   readonly physical: string;
   readonly query: JsonObject;
+  readonly searching: Searching;
   readonly purpose: Purpose;
   /** Rarely more than a page: a look that keeps nothing open in the server comes first. */
   readonly few?: boolean;
@@ -19,15 +21,16 @@ export interface Listing {
  */
 export async function* listIds(
   client: OpenSearchClient,
-  { physical, query, purpose, few = false }: Listing,
+  { physical, query, searching, purpose, few = false }: Listing,
   signal: AbortSignal,
 ): AsyncGenerator<readonly string[]> {
   const path = `/${encodeURIComponent(physical)}/_search`;
-  const body = { size: PAGE, sort: ["_doc"], _source: false, query: { bool: { filter: [query] } } };
-  const whole = { allow_partial_search_results: "false" };
+  const { copies, page: size } = searching;
+  const body = { size, sort: ["_doc"], _source: false, query: { bool: { filter: [query] } } };
+  const whole = { allow_partial_search_results: "false", ...copies };
   if (few) {
     const { ids } = await ask(client, { path, query: whole, body }, purpose, signal);
-    if (ids.length < PAGE) return yield ids;
+    if (ids.length < size) return yield ids;
   }
   let scroll: string | undefined;
   try {
@@ -38,14 +41,13 @@ export async function* listIds(
       const page = await ask(client, request, purpose, signal);
       scroll = page.scroll;
       if (page.ids.length > 0) yield page.ids;
-      if (page.ids.length < PAGE || scroll === undefined) return;
+      if (page.ids.length < size || scroll === undefined) return;
     }
   } finally {
     if (scroll !== undefined) await forget(client, scroll, purpose);
   }
 }
 
-const PAGE = 5_000;
 const KEEP = "5m";
 
 interface Question {

@@ -7,6 +7,7 @@ import type { Indices } from "./indices.ts";
 import { listIds } from "./listing.ts";
 import { MARK_FIELD } from "./marks.ts";
 import { at } from "./reply.ts";
+import { searchingOf } from "./searching.ts";
 
 /**
  * Which documents list a row (design 3.7): of the physical index that is written to and, while that
@@ -14,6 +15,8 @@ import { at } from "./reply.ts";
  * refresh alone, so there is one before each look.
  */
 export function indexRefs(client: OpenSearchClient, indices: Indices): RefDirectory {
+  const searchingIn = searchingOf(client);
+
   /** Throws FatalError INDEX_LOST rather than that something wasn't found. */
   async function refreshed(
     index: string,
@@ -38,9 +41,11 @@ export function indexRefs(client: OpenSearchClient, indices: Indices): RefDirect
       const found = new Set<string>();
       for (const physical of names) {
         const purpose = { what: `look up rows in index "${physical}"`, rows: true };
-        for (let from = 0; from < refs.length; from += TERMS) {
-          const query = { terms: { [`${MARK_FIELD}.refs`]: refs.slice(from, from + TERMS) } };
-          const pages = listIds(client, { physical, query, purpose, few: true }, signal);
+        const searching = await searchingIn(physical, signal);
+        const { terms } = searching;
+        for (let from = 0; from < refs.length; from += terms) {
+          const query = { terms: { [`${MARK_FIELD}.refs`]: refs.slice(from, from + terms) } };
+          const pages = listIds(client, { physical, query, searching, purpose, few: true }, signal);
           for await (const ids of pages) for (const id of ids) found.add(id);
         }
       }
@@ -64,6 +69,3 @@ export function indexRefs(client: OpenSearchClient, indices: Indices): RefDirect
     },
   };
 }
-
-/** OpenSearch takes 65,536 (`index.max_terms_count`), if their texts fit into a request. */
-const TERMS = 8_192;

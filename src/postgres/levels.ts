@@ -77,6 +77,8 @@ export function levelOf(way: Way, facts: LevelFacts): TableLevel {
           "every committed insert, update, delete and truncate that fires triggers, exactly, " +
           "with no condition on clocks; what is written past triggers (session_replication_role = " +
           `replica) is ${rows === undefined ? "not seen" : `found ${rows} by the row sweep`}` +
+          // Nothing in the documents names a row that triggers tell all about.
+          (rows !== undefined && facts.child ? ", not so the document that such a row left" : "") +
           (facts.standby
             ? "; on this standby a change waits until every transaction of the primary that is " +
               "older has ended"
@@ -154,7 +156,8 @@ function deletesOf({ root, child, sweeps: { keysMs } }: LevelFacts): {
   const above =
     `a row that moves to another parent is ${SOUGHT}; documents that showed a row which ` +
     "was deleted keep showing it until they are touched: mark such rows as deleted instead, touch " +
-    "the parent too, or install the changelog";
+    "the parent too, or install the changelog; one whose key changes, which may hold the parent, " +
+    "counts as deleted";
   return {
     short: swept ? child ? `${every}; in parents not` : every : "not seen",
     long: !child ? own : root ? `${own}; ${above}` : above,

@@ -158,6 +158,19 @@ test("what a row's delete means depends on the documents that it is part of", ()
   match(claimOf(true, false), /^within 15 min: .*taken out within 15 min by comparing keys$/);
   match(claimOf(true, true), /^within 15 min; in parents not: .*keep showing it until/);
   match(claimOf(false, true), /^not seen: (?!.*comparing keys).*moves to another parent/);
+  match(claimOf(false, true), /whose key changes, which may hold the parent, counts as deleted$/);
+});
+
+test("what is written past triggers is found by the row sweep, not what it left", () => {
+  const choice = choose(WISH, table(), { ...OPTIONS, changelog: () => logged });
+  const [way] = choice.ways;
+  const claimOf = (child: boolean) => {
+    const { sweeps } = OPTIONS;
+    const place = { choice, table: table(), root: true, child, sweeps, sweptPages: 0, lagMs: 0 };
+    return way && levelOf(way, { ...place, standby: false, outbox: undefined }).claim;
+  };
+  match(claimOf(true) ?? "", /by the row sweep, not so the document that such a row left$/);
+  match(claimOf(false) ?? "", /by the row sweep$/);
 });
 
 test("the parent of a row that an outbox hints at and that is gone is found where sinks can be asked, and the claim says so", () => {
