@@ -51,11 +51,13 @@ export const SIZE: v.GenericSchema<unknown, number> = v.pipe(
 
 /** A whole number from `min` to `max`. */
 export function whole(min: number, max: number): v.GenericSchema<unknown, number> {
-  const message = say(
-    "INVALID_VALUE",
-    `Expected a whole number from ${min} to ${max}`,
-    "Write it without quotes.",
-  );
+  const range = `a whole number from ${min} to ${max}`;
+  const message = ({ input }: { readonly input: unknown }) =>
+    say(
+      "INVALID_VALUE",
+      `Expected ${range}`,
+      typeof input === "string" ? "Write it without quotes." : `Write ${range}.`,
+    );
   return v.pipe(
     v.number(message),
     v.integer(message),

@@ -39,8 +39,9 @@ export interface Question {
  *   doesn't show its key: such a P stays as it was until something else changes it. The first are counted
  *   in the sink, the second are said.
  *
- * What is left: a request that a process sent just before it died, and that the sink carries out only
- * after the next process has started, read the change again and looked P up.
+ * What is left: a request that was sent just before its process died, or opened everything again, and
+ * that the sink carries out only after the change was read again and P was looked up. And a P that was
+ * rejected since it was stored ("onRejected": "skip"): the sink lists what P was made of before.
  */
 export interface Holders {
   /** What there is to ask; [] when nothing is sought or no sink of those indexes can be asked. */

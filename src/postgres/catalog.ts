@@ -12,6 +12,8 @@ export interface Catalog {
   readonly standby: boolean;
   /** By `tableId`; a table that doesn't exist is absent. */
   readonly tables: ReadonlyMap<string, CatalogTable>;
+  /** Where one that was asked for isn't there: all that are, for the name that was likely meant. */
+  readonly others?: readonly TableRef[];
 }
 
 export interface CatalogTable {
@@ -159,11 +161,15 @@ export async function loadCatalog(
     });
   }
   const [first] = relations;
+  const others = result.size < new Set(tables.map(tableId)).size
+    ? await database.query({ text: OTHERS }, signal)
+    : undefined;
   return {
     version: Number(first?.[9] ?? 0),
     role: first?.[12] ?? "",
     standby: first?.[15] === "t",
     tables: result,
+    ...(others && { others: others.map((row) => ({ schema: text(row, 0), name: text(row, 1) })) }),
   };
 }
 
@@ -244,6 +250,12 @@ FROM (SELECT 1) AS always
 LEFT JOIN unnest($1::text[], $2::text[]) AS w(s, n) ON true
 LEFT JOIN pg_namespace n ON n.nspname = w.s
 LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.n AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`;
+
+const OTHERS = `
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+  AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname, c.relname`;
 
 const COLUMNS = `
 SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull,

@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import type { FieldDescription, IndexDescription } from "../../src/core/description.ts";
 import type { Problem } from "../../src/core/problem.ts";
 import { openDatabase } from "../../src/postgres/client.ts";
+import { areIncomparable } from "../../src/postgres/documents/comparable.ts";
 import { prepareDocuments } from "../../src/postgres/documents/prepare.ts";
 import {
   aggregate,
@@ -10,6 +11,7 @@ import {
   type Fixture,
   index,
   openFixture,
+  ref,
   relation,
   scalar,
   SIGNAL,
@@ -32,6 +34,14 @@ CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE DOMAIN score AS numeric(5, 2);
 CREATE TABLE typed (id int PRIMARY KEY, m mood, n numeric(10, 2), s score, t text[], v varchar(9), f real[],
   j jsonb, h text, p point, ps point[], b bytea, r int4range);
+CREATE TYPE hue AS ENUM ('red', 'blue');
+CREATE EXTENSION citext;
+CREATE TABLE kinds (id int PRIMARY KEY, u uuid, at timestamptz, n numeric, b bigint, v varchar(9), c char(4), s score,
+  m mood, h hue, t text, d date NOT NULL, ok bool NOT NULL, flags bool[] NOT NULL, gone timestamptz, label citext);
+CREATE TABLE wide (id int PRIMARY KEY, n numeric(20), price numeric(10, 2));
+CREATE SCHEMA crm;
+CREATE TABLE crm.invoices (id int PRIMARY KEY);
+CREATE TABLE crm.contacts (id int PRIMARY KEY);
 CREATE FUNCTION shaky(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION steady(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 `;
@@ -260,8 +270,157 @@ describe("problems of documents", () => {
     deepEqual(await of([{ kind: "sql", sql: "born > now()" }]), ["warning SQL_TIME"]);
     deepEqual(await of([{ kind: "sql", sql: "name" }]), ["error TYPE_MISMATCH"]);
     deepEqual(await of([{ kind: "sql", sql: "random() > 0.5" }]), ["error SQL_VOLATILE"]);
-    deepEqual(await of([compare("age", "eq", "abc")]), ["error STATEMENT_INVALID"]);
+    deepEqual(await of([compare("data", "eq", "{}"), compare("tags", "lt", "{a}")]), []);
+    deepEqual(await of([compare("age", "eq", "abc")]), ["error TYPE_MISMATCH"]);
     deepEqual(await of([compare("tags", "in", "a")]), ["error TYPE_MISMATCH"]);
+  });
+
+  test("a filter's value that its column doesn't take is named where it stands", async () => {
+    const found = await problems(
+      index("kinds", "kinds", [
+        scalar("t"),
+        {
+          kind: "object",
+          name: "o",
+          fields: [
+            relation("hasMany", "near", "typed", ["id"], [scalar("h")], {
+              where: [{
+                kind: "any",
+                filters: [compare("m", "in", "ok", "Happy"), compare("n", "like", "1%")],
+              }],
+            }),
+          ],
+        },
+        aggregate("count", "n", "typed", ["id"], { where: [compare("n", "between", 1, "x")] }),
+      ], {
+        where: [compare("ok", "eq", true), compare("gone", "gt", 5), compare("b", "lt", 2 ** 40)],
+        softDelete: { kind: "when", filters: [compare("b", "eq", 1.5)] },
+      }),
+    );
+    deepEqual(found.map(({ severity, code, path }) => `${severity} ${code} ${path}`), [
+      "error TYPE_MISMATCH indexes.kinds.fields.o.object.near.where.0.any.0.values.1",
+      "error TYPE_MISMATCH indexes.kinds.fields.n.where.0.values.1",
+      "error TYPE_MISMATCH indexes.kinds.where.1.value",
+      "error TYPE_MISMATCH indexes.kinds.softDelete.when.0.value",
+    ]);
+    const [label, , moment] = found;
+    match(label?.message ?? "", /"m", which is mood, .* invalid input value .*"Happy"/);
+    equal(label?.hint, 'It has "sad", "ok", "happy"; case counts.');
+    match(moment?.message ?? "", /"gone", which is timestamp with time zone/);
+  });
+
+  test("a soft delete by a column that is never null and no boolean is a warning", async () => {
+    const of = async (column: string) =>
+      (await problems(
+        index("kinds", "kinds", [scalar("t")], { softDelete: { kind: "column", column } }),
+      )).map(({ severity, code, path }) => `${severity} ${code} ${path}`);
+    const always = ["warning SOFT_DELETE_ALWAYS indexes.kinds.softDelete.column"];
+    deepEqual(await of("d"), always);
+    deepEqual(await of("flags"), always, "a list is not a flag");
+    deepEqual(await of("ok"), []);
+    deepEqual(await of("gone"), []);
+  });
+
+  test("a link between columns that can't be compared is named, with both and their types", async () => {
+    const to = (column: string) =>
+      relation("belongsTo", `to_${column}`, "kinds", [column], [scalar("t")], {
+        references: ["id"],
+      });
+    const by = (column: string, references: string) =>
+      aggregate("count", `by_${column}`, "kinds", [column], { references: [references] });
+    const through = { table: ref("kinds"), leftKey: ["at"], rightKey: ["id"] };
+    const found = await problems(index("users", "users", [
+      aggregate("count", "mine", "kinds", ["at"]),
+      by("u", "name"),
+      by("m", "name"),
+      by("v", "email"),
+      by("c", "email"),
+      by("label", "email"),
+      by("s", "age"),
+      by("n", "id"),
+      by("b", "id"),
+      relation("manyToMany", "many", "orders", [], [scalar("status")], { through }),
+    ]));
+    const at = (field: string, key = "foreignKey") =>
+      `error LINK_MISMATCH indexes.users.fields.${field}.${key}`;
+    deepEqual(found.map(({ severity, code, path }) => `${severity} ${code} ${path}`), [
+      at("mine"),
+      at("by_u"),
+      at("by_m"),
+      at("many", "through.leftKey"),
+    ]);
+    match(
+      found[0]?.message ?? "",
+      /^Cannot join "at" \(timestamp with time zone\) with "id" \(integer\)/,
+    );
+    deepEqual(
+      (await problems(index("kinds", "kinds", [to("h")]))).map(({ code, path }) => [code, path]),
+      [["LINK_MISMATCH", "indexes.kinds.fields.to_h.column"]],
+    );
+    // Of what the types' names don't tell, the server's word stands.
+    const [unknown, ...others] = await problems(index("typed", "typed", [
+      aggregate("count", "n", "typed", ["p"]),
+    ]));
+    deepEqual(others, []);
+    equal(unknown?.code, "STATEMENT_INVALID");
+    match(unknown?.hint ?? "", /links/);
+  });
+
+  test("what is called incomparable is what the server can't compare", async () => {
+    const TYPES =
+      "int2 int4 int8 float4 float8 numeric money bool text varchar bpchar name citext uuid date " +
+      "timestamp timestamptz inet cidr bytea json jsonb mood hue score";
+    const columns = TYPES.split(" ").map((type) => `${type} ${type}`).map((each) => `c_${each}`);
+    await fixture.db.sql.unsafe(`CREATE TABLE every (id int PRIMARY KEY, ${columns.join(", ")})`);
+    const { catalog } = await fixture.prepare([index("every", "every", [scalar("id", "long")])]);
+    const every = catalog.tables.get("public.every")?.columns ?? [];
+    const pairs = every.flatMap((a) => every.map((b) => [a, b] as const));
+    const wrong: string[] = [];
+    let incomparable = 0;
+    for (const [a, b] of pairs.filter(([a, b]) => areIncomparable(a.type, b.type))) {
+      incomparable++;
+      const text = `SELECT FROM every WHERE "${a.name}" = "${b.name}"`;
+      const isRefused = await fixture.database.query({ text }, SIGNAL).then(
+        () => false,
+        () => true,
+      );
+      if (!isRefused) wrong.push(`${a.name} = ${b.name}`);
+    }
+    deepEqual(wrong, []);
+    ok(incomparable > 300, `${incomparable} pairs`);
+  });
+
+  test("a table that isn't there is likely one of a similar name, or one of another schema", async () => {
+    const hint = async (table: string) => (await problems(index("x", table, [])))[0]?.hint;
+    equal(await hint("ordres"), 'Did you mean "orders"?');
+    equal(await hint("Users"), 'Did you mean "users"?');
+    equal(await hint("invoices"), 'Did you mean "crm.invoices"?');
+    equal(await hint("crm.contcts"), 'Did you mean "crm.contacts"?');
+    match(await hint("nowhere_near") ?? "", /^Names are taken verbatim/);
+  });
+
+  test("a numeric column that a field can't hold is pointed to decimal", async () => {
+    const found = await problems(
+      index("wide", "wide", [scalar("n", "long"), scalar("price", "long"), scalar("id", "short")]),
+    );
+    deepEqual(found.map(({ code, hint }) => `${code} ${hint}`), [
+      'TYPE_NARROW Use type "decimal" to hold them all.',
+      'TYPE_MISMATCH Use type "decimal".',
+      'TYPE_NARROW Use type "integer" to hold them all.',
+    ]);
+  });
+
+  test("a view without a key is told at once how views are followed", async () => {
+    const [root] = await problems(index("seen", "seen", [scalar("name")]));
+    equal(root?.code, "KEY_MISSING");
+    match(root?.hint ?? "", /"key"\. A view is followed only by an outbox/);
+    const [child] = await problems(
+      index("users", "users", [relation("hasMany", "seen", "seen", ["id"], [scalar("name")])]),
+    );
+    equal(child?.code, "KEY_MISSING");
+    match(child?.hint ?? "", /the tables behind it/);
+    const [table] = await problems(index("keyless", "keyless", [scalar("note")]));
+    equal(table?.hint, 'Name the columns that tell its rows apart in "key".');
   });
 
   test("an expression can't see the rows around its own", async () => {

@@ -108,7 +108,7 @@ const MANY_FOUND: readonly [line: number, path: string, message: RegExp, hint: R
   [34, "indexes.orders.where[2].value", /more digits/, /quotes/],
   [35, "indexes.orders.where[3].value", /null can't be compared/, /"isNull"/],
   [38, "indexes.orders.fields.a", /no type "txt"/, /"text"/],
-  [39, "indexes.orders.fields.b.dimension", /whole number from 1 to 16000/, /quotes/],
+  [39, "indexes.orders.fields.b.dimension", /whole number from 1 to 16000/, /Write a whole number/],
   [40, "indexes.orders.fields.c", /Both "column" and "sql"/, /Keep one/],
   [41, "indexes.orders.fields.d", /Unknown key "hasmany"/, /"hasMany"/],
   [42, "indexes.orders.fields.e.foreignKey", /"foreignKey" is missing/, /Add "foreignKey"/],

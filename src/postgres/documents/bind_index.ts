@@ -1,6 +1,7 @@
 import type { IndexDescription } from "../../core/description.ts";
 import { tableId } from "../../core/table.ts";
 import { type CatalogColumn, type CatalogTable, isUnique } from "../catalog.ts";
+import { typeText } from "../catalog_types.ts";
 import { quote } from "../client.ts";
 import { bindFields } from "./bind_fields.ts";
 import { bindFilters } from "./bind_filter.ts";
@@ -72,7 +73,7 @@ function bindKey(
       "KEY_MISSING",
       `${path}.key`,
       `Cannot name the documents of ${tableId(table.ref)}: it has no primary key`,
-      'Name the columns that tell its rows apart in "key".',
+      'Name the columns that tell its rows apart in "key".' + unkeyedHint(table),
     );
     return undefined;
   }
@@ -97,6 +98,16 @@ function bindKey(
   return key;
 }
 
+/** What can have no primary key can't be followed by reading it either: both are said at once. */
+function unkeyedHint({ kind }: CatalogTable): string {
+  if (kind === "table" || kind === "partitioned") return "";
+  const [what, instead] = kind === "foreign"
+    ? ["foreign table", ""]
+    : ["view", ", or index the tables behind it"];
+  return ` A ${what} is followed only by an outbox that the application writes: configure ` +
+    `source.outbox for it${instead}.`;
+}
+
 function bindSoftDelete(
   binding: Binding,
   table: CatalogTable,
@@ -109,7 +120,19 @@ function bindSoftDelete(
     return { kind: "when", filters };
   }
   const column = bindColumn(binding, table, softDelete.column, `${path}.column`);
-  return column && { kind: "column", column };
+  if (column === undefined) return undefined;
+  const isFlag = column.type.base === "bool" && !column.type.isArray;
+  if (column.notNull && !isFlag) {
+    binding.report(
+      "warning",
+      "SOFT_DELETE_ALWAYS",
+      `${path}.column`,
+      `Every row of ${tableId(table.ref)} counts as deleted: "${column.name}" is never null, and ` +
+        `${typeText(column.type)} is not a boolean`,
+      'Name a column that is NULL in rows that are kept, or say which are deleted in "when".',
+    );
+  }
+  return { kind: "column", column };
 }
 
 function reportPrivileges(

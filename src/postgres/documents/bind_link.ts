@@ -1,6 +1,7 @@
 import type { AggregateField, OrderBy, RelationField } from "../../core/description.ts";
 import { tableId } from "../../core/table.ts";
 import type { CatalogColumn, CatalogTable } from "../catalog.ts";
+import { typeText } from "../catalog_types.ts";
 import {
   areScalars,
   bindColumn,
@@ -10,6 +11,7 @@ import {
   bindTable,
 } from "./binding.ts";
 import type { BoundLink, BoundOrder } from "./bound.ts";
+import { areIncomparable } from "./comparable.ts";
 
 /** The table above a relation, and what of it a foreign key may point at. */
 export interface Holder {
@@ -96,7 +98,10 @@ function paired(
   to: readonly CatalogColumn[],
   path: string,
 ): boolean {
-  if (from.length === to.length) return areScalars(binding, [...from, ...to], "join by", path);
+  if (from.length === to.length) {
+    return areScalars(binding, [...from, ...to], "join by", path) &&
+      areAlike(binding, from, to, path);
+  }
   const list = (columns: readonly CatalogColumn[]) => columns.map(({ name }) => name).join(", ");
   binding.report(
     "error",
@@ -104,6 +109,30 @@ function paired(
     path,
     `Cannot join (${list(from)}) with (${list(to)}): ${from.length} and ${to.length} columns`,
     "A composite key needs as many columns on both sides, in the same order.",
+  );
+  return false;
+}
+
+function areAlike(
+  binding: Binding,
+  from: readonly CatalogColumn[],
+  to: readonly CatalogColumn[],
+  path: string,
+): boolean {
+  const at = from.findIndex(({ type }, at) => {
+    const other = to[at];
+    return other !== undefined && areIncomparable(type, other.type);
+  });
+  const [one, other] = [from[at], to[at]];
+  if (one === undefined || other === undefined) return true;
+  const [a, b] = [one, other].map(({ name, type }) => `"${name}" (${typeText(type)})`);
+  binding.report(
+    "error",
+    "LINK_MISMATCH",
+    path,
+    `Cannot join ${a} with ${b}: Postgres can't compare these types`,
+    "Name the columns that hold the same values, or give one table a column of the other's type: a " +
+      "generated one will do.",
   );
   return false;
 }

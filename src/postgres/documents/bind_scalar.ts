@@ -1,4 +1,4 @@
-import type { ScalarField } from "../../core/description.ts";
+import type { ScalarField, ScalarType } from "../../core/description.ts";
 import type { CatalogTable } from "../catalog.ts";
 import { type ColumnType, typeText } from "../catalog_types.ts";
 import { bindExpression } from "./bind_expression.ts";
@@ -52,7 +52,7 @@ function bindSource(
 function fits(binding: Binding, field: ScalarField, { type, name, at }: Value): boolean {
   const fit = canHold(field.type, type);
   if (fit === "no") {
-    const natural = naturalType(type) ?? (familyOf(type) === "json" ? "json" : undefined);
+    const natural = suitableType(type) ?? (familyOf(type) === "json" ? "json" : undefined);
     binding.report(
       "error",
       "TYPE_MISMATCH",
@@ -66,10 +66,15 @@ function fits(binding: Binding, field: ScalarField, { type, name, at }: Value): 
       "TYPE_NARROW",
       at,
       `A field of type ${field.type} can't hold every value of ${name}: others are rejected`,
-      `Use type "${naturalType(type) ?? "long"}" to hold them all.`,
+      `Use type "${suitableType(type) ?? "long"}" to hold them all.`,
     );
   }
   return fit !== "no";
+}
+
+/** What to say instead. A decimal can be told how many digits to keep, which a double can't. */
+function suitableType(type: ColumnType): ScalarType | undefined {
+  return familyOf(type) === "numeric" ? "decimal" : naturalType(type);
 }
 
 /** Whether a custom field takes such a column. */

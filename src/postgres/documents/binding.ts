@@ -29,15 +29,30 @@ export interface Binding {
 export function bindTable(binding: Binding, ref: TableRef, path: string): CatalogTable | undefined {
   const table = binding.catalog.tables.get(tableId(ref));
   if (table === undefined) {
+    const near = nearTable(ref, binding.catalog.others ?? []);
     binding.report(
       "error",
       "TABLE_MISSING",
       path,
       `Cannot find table ${tableId(ref)}: no table or view has that name`,
-      "Names are taken verbatim, case included; a table outside public is written schema.table.",
+      near === undefined
+        ? "Names are taken verbatim, case included; a table outside public is written schema.table."
+        : `Did you mean "${near}"?`,
     );
   }
   return table;
+}
+
+/** As the config would name it: of the same name in another schema, else of a similar one in this. */
+function nearTable({ schema, name }: TableRef, others: readonly TableRef[]): string | undefined {
+  const elsewhere = others.filter((each) => each.name === name);
+  if (elsewhere.length === 1 && elsewhere[0]) return tableId(elsewhere[0]);
+  const near = nearest(name, others.filter((each) => each.schema === schema).map((o) => o.name));
+  return near === undefined
+    ? undefined
+    : schema === "public"
+    ? near
+    : tableId({ schema, name: near });
 }
 
 /** Finds a column or reports that it isn't there, with the name that was likely meant. */
@@ -95,7 +110,9 @@ export function bindIdentity(
     "KEY_MISSING",
     path,
     `Cannot tell the rows of ${tableId(table.ref)} apart: it has no primary key`,
-    "Add a primary key, or a unique index over columns that are NOT NULL.",
+    table.kind === "view" || table.kind === "materialized"
+      ? "A view can't have one: relate the tables behind it instead."
+      : "Add a primary key, or a unique index over columns that are NOT NULL.",
   );
   return undefined;
 }

@@ -8,6 +8,7 @@ import { blindTables } from "./blind_tables.ts";
 import { describeExpressions } from "./describe.ts";
 import { bearRefs, planIndexes, type PlannedIndex } from "./plan.ts";
 import { overNoKeys } from "./render_build.ts";
+import { unfitValues } from "./unfit_values.ts";
 
 export interface PreparedDocuments {
   readonly catalog: Catalog;
@@ -34,9 +35,13 @@ export async function prepareDocuments(
   const sound: PlannedIndex[] = [];
   const unsound: Problem[] = [];
   for (const plan of plans) {
-    const problem = await tryStatement(database, bearRefs(plan, blind), signal);
-    if (problem === undefined) sound.push(plan);
-    else unsound.push(problem);
+    const refused = await tryStatement(database, bearRefs(plan, blind), signal);
+    if (refused === undefined) {
+      sound.push(plan);
+      continue;
+    }
+    const culprits = await unfitValues(database, plan.name, plan.bound, signal);
+    unsound.push(...(culprits.length > 0 ? culprits : [refused]));
   }
   return { catalog, plans: sound, problems: [...problems, ...unsound] };
 }
@@ -77,7 +82,9 @@ async function tryStatement(
       path: `indexes.${plan.name}`,
       // Run over no rows: what its text quotes stands in the config.
       message: `Cannot build documents of ${plan.name}: ${messageOf(error.cause)} (${error.code})`,
-      hint: "Check that the filters' values and operators fit their columns' types.",
+      hint:
+        "Check that the columns that links compare are of one type, and that the filters' values " +
+        "and operators fit their columns'.",
     };
   }
 }
