@@ -4,7 +4,7 @@ import type { TableLevel } from "./core/source.ts";
 import { openPipeline, type Surroundings } from "./app/pipeline.ts";
 import { NO_OUTPUT, openSinks } from "./app/sinks.ts";
 import { openSource, wishesOf } from "./app/source.ts";
-import { awaitBarrier } from "./engine/barrier.ts";
+import { awaitBarrier, unserved } from "./engine/barrier.ts";
 import { type EngineOptions, routesOf } from "./engine/pipeline.ts";
 import { supervise } from "./engine/supervise.ts";
 import { readIdentity } from "./postgres/identity.ts";
@@ -39,6 +39,8 @@ export interface Confirmation {
   readonly target: string;
   /** A line for each thing that isn't as far; [] when everything is. */
   readonly behind: readonly string[];
+  /** An index can't be served, so that nothing was waited for. */
+  readonly broken: boolean;
   readonly levels: readonly TableLevel[];
 }
 
@@ -63,7 +65,7 @@ export async function confirm(
       await sink.refresh(routed.map(({ name }) => name), signal);
     }
   }
-  return { target, behind, levels };
+  return { target, behind, broken: unserved(barrier).length > 0, levels };
 }
 
 /** Rows that a policy hides would look like deletes. */

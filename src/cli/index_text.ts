@@ -26,7 +26,7 @@ function standingLines({ sink, fate, physical, served, differences }: IndexStand
   }
   if (fate === "kept") {
     const first = `${place}${physical} is as it is to be (${seen}): run goes on with it`;
-    if (differences.length === 0) return wrapped(first, "");
+    if (differences === undefined || differences.length === 0) return wrapped(first, "");
     return [
       ...wrapped(`${first}. What was changed by hand stays as it is:`, ""),
       ...differences.flatMap((each) => wrapped(nameOf(each), "  ")),
@@ -37,21 +37,26 @@ function standingLines({ sink, fate, physical, served, differences }: IndexStand
       `Until then searches see ${physical} as it was`
     : "run fills another index from the tables, and searches see that when it is full";
   const first = `${place}${physical} is not as it is to be (${seen}): ${next}.`;
-  if (differences.length === 0) {
-    return wrapped(
-      `${first} Its mapping and settings are right: what its documents are made of has changed.`,
-      "",
-    );
-  }
+  if (differences === undefined) return wrapped(`${first} ${DESCRIBED_OTHERWISE}`, "");
+  if (differences.length === 0) return wrapped(`${first} ${BUILT_OTHERWISE}`, "");
   const [additive, other] = [true, false].map((kind) =>
     differences.filter((each) => each.additive === kind)
   );
   return [
     ...wrapped(first, ""),
     ...group("differences that only another index can have:", other ?? []),
-    ...group("additive differences, which OpenSearch would take in place:", additive ?? []),
+    ...group(
+      "additive differences (OpenSearch could take them in place, run doesn't):",
+      additive ?? [],
+    ),
   ];
 }
+
+const BUILT_OTHERWISE =
+  "Its mapping and settings are right, but its documents are built otherwise now (a field's column " +
+  "or sql, a filter, the order of fields).";
+const DESCRIBED_OTHERWISE =
+  "It was filled by another description (its fields, their columns or sql, a filter, a setting).";
 
 function group(title: string, differences: readonly IndexDifference[]): readonly string[] {
   if (differences.length === 0) return [];

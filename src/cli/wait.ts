@@ -36,17 +36,18 @@ export const wait: Command = {
     const searchable = !booleanFlag(flags, "durable");
     // Waiting has nothing to drain: the first signal ends it.
     const signal = AbortSignal.any([context.stop, context.signal]);
-    const { target, behind, levels } = await confirm(
+    const { target, behind, broken, levels } = await confirm(
       config,
       { timeoutMs, visible: searchable },
       signal,
     );
     if (behind.length > 0) {
       context.stderr(behind.map((line) => `${visible(line)}\n`).join(""));
-      context.stderr(
-        `Cannot confirm what was committed before ${target}: not durable after ${timeoutMs} ms. ` +
-          "Check that `driftless run` is running, or raise --timeout.\n",
-      );
+      const why = broken
+        ? "an index is left out, whatever is waited for."
+        : `not durable after ${timeoutMs} ms. ` +
+          "Check that `driftless run` is running, or raise --timeout.";
+      context.stderr(`Cannot confirm what was committed before ${target}: ${why}\n`);
       return EXIT.failed;
     }
     const blind = levels.filter(({ deletes }) => !deletes);

@@ -47,6 +47,8 @@ export type SyncEvent =
     readonly delayMs: number;
     readonly code: string;
     readonly message: string;
+    /** Nothing is away and no attempt failed: the tables have changed, and all is planned anew. */
+    readonly planned?: true;
   }
   | { readonly type: "recovered"; readonly edge: string; readonly attempts: number }
   /**

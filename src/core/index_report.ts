@@ -20,6 +20,9 @@ export interface IndexReport {
   readonly physical?: string;
   /** Searches see it. */
   readonly served: boolean;
-  /** Every one; of an index that is kept what was changed by hand. */
-  readonly differences: readonly IndexDifference[];
+  /**
+   * Every one; of an index that is kept what was changed by hand. Absent: the sink can't tell, only
+   * that the plan isn't the one that it was filled by.
+   */
+  readonly differences?: readonly IndexDifference[];
 }

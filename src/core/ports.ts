@@ -149,8 +149,8 @@ export interface Sink extends AsyncDisposable {
   /** The stored progress of filling this plan's index; undefined when it was never begun. Reads only. */
   seedState(plan: IndexPlan, signal: AbortSignal): Promise<SeedState | undefined>;
   /**
-   * How what exists stands to the plan; throws what `ensure` would throw for it, and changes nothing. A
-   * sink that others can't get in the way of has none.
+   * How what exists stands to the plan; throws what `ensure` would throw for it, and changes nothing.
+   * Absent: it can't tell.
    */
   inspect?(plan: IndexPlan, signal: AbortSignal): Promise<IndexReport>;
   /**

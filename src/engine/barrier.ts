@@ -22,22 +22,28 @@ export interface Barrier {
 /**
  * Waits until the stored checkpoints of every sink have passed the target, each on this source and
  * covering every index that goes there as it is planned now, and every index is seeded (design 3.3,
- * "Barrier"). Resolves with a line for each thing that isn't, [] when all are. An index without a
- * plan ends the waiting after one look: that won't mend itself.
+ * "Barrier"). Resolves with a line for each thing that isn't, [] when all are; or at once, with a line
+ * for each index without a plan, when there is one: that won't mend itself, and where the sinks are
+ * a moment after the question says nothing.
  */
 export async function awaitBarrier(
   barrier: Barrier,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { indexes, plans, timeoutMs } = barrier;
-  const broken = indexes.filter(({ name }) => !plans.some((plan) => plan.name === name))
-    .map(({ name }) => `index "${name}" can't be served: \`driftless check\` says why`);
-  const deadline = performance.now() + (broken.length > 0 ? 0 : timeoutMs);
+  const broken = unserved(barrier)
+    .map((name) => `index "${name}" can't be served: \`driftless check\` says why`);
+  if (broken.length > 0) return broken;
+  const deadline = performance.now() + barrier.timeoutMs;
   while (true) {
-    const behind = [...broken, ...await whoIsBehind(barrier, signal)];
+    const behind = await whoIsBehind(barrier, signal);
     if (behind.length === 0 || performance.now() >= deadline) return behind;
     await sleep(Math.min(PAUSE_MS, Math.max(1, deadline - performance.now())), signal);
   }
+}
+
+/** The names of the indexes without a plan. */
+export function unserved({ indexes, plans }: Pick<Barrier, "indexes" | "plans">): string[] {
+  return indexes.map(({ name }) => name).filter((name) => !plans.some((p) => p.name === name));
 }
 
 const PAUSE_MS = 50;

@@ -83,7 +83,7 @@ export function committer(
     const job = { built, builtAt, sinks, mode: "live", rebuild: build } as const;
     const deletes = built.documents.filter((d) => d.body === null).length;
     const documents = built.documents.length - deletes;
-    writing = write(pipeline, job, options, signal);
+    writing = write(pipeline, job, options, signal).then(() => {});
     finish(done, { startedAt, documents, deletes });
   }
 

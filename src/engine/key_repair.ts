@@ -115,7 +115,7 @@ export function keyRepair(comparison: KeyComparison, mostOrphans: number): KeyRe
         const bodies = await rewriteSlice(slice, what, signal);
         for (const id of slice) {
           const body = bodies.get(id.id);
-          // One that can't be built is neither: its row is there.
+          // One that is rejected is neither: its row is there, and it was said that it is left out.
           if (body === null) without.push(id);
           else if (body !== undefined) written.push(id);
         }
@@ -126,7 +126,7 @@ export function keyRepair(comparison: KeyComparison, mostOrphans: number): KeyRe
     return { written, without };
   }
 
-  /** The bodies by id, null without a row, undefined for what can't be built. */
+  /** The bodies by id, null without a row, undefined for what was rejected, built or not. */
   async function rewriteSlice(
     slice: readonly DocumentId[],
     what: "rows" | "all",
@@ -142,12 +142,13 @@ export function keyRepair(comparison: KeyComparison, mostOrphans: number): KeyRe
     });
     const rebuild = async () => chosen(await build());
     const built = chosen(first);
+    const bodies = new Map(first.documents.map(({ id, body }) => [id, body]));
     if (built.documents.length + built.rejections.length > 0) {
       const builtAt = performance.now();
       const job = { built, builtAt, sinks: [sink], mode: "fill", rebuild } as const;
-      await write(pipeline, job, engine, signal);
+      for (const { id } of await write(pipeline, job, engine, signal)) bodies.delete(id);
     }
-    return new Map(first.documents.map(({ id, body }) => [id, body]));
+    return bodies;
   }
 
   /**

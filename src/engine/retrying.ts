@@ -42,6 +42,11 @@ export function needsReopening(error: RetryableError): boolean {
   return REOPEN.has(error.code);
 }
 
+/** Whether the tables were changed while all worked: what is opened again then is no failed attempt. */
+export function isPlanned(error: RetryableError): boolean {
+  return PLANNED.has(error.code);
+}
+
 export function exhausted(edge: string, limitMs: number, cause: RetryableError): FatalError {
   return new FatalError(
     "RETRIES_EXHAUSTED",
@@ -56,6 +61,7 @@ export const BACKOFF: { readonly baseMs: number; readonly capMs: number } = {
   capMs: 30_000,
 };
 
+const PLANNED = new Set(["SCHEMA_CHANGED", "TABLE_TRUNCATED"]);
 const REOPEN = new Set([
   "SCHEMA_CHANGED",
   "EPOCH_CHANGED",

@@ -4,7 +4,7 @@ import { backoffDelay } from "../flow/backoff.ts";
 import { sleep } from "../flow/sleep.ts";
 import { run } from "./engine.ts";
 import type { EngineOptions, Pipeline } from "./pipeline.ts";
-import { BACKOFF, exhausted, needsReopening } from "./retrying.ts";
+import { BACKOFF, exhausted, isPlanned, needsReopening } from "./retrying.ts";
 
 /**
  * Opens the pipeline and runs it; when that fails in a way that may pass, closes everything, waits
@@ -21,6 +21,8 @@ export async function supervise(
   const ended = AbortSignal.any([stop, signal]);
   /** The start of the first failure in a row; undefined while all is well. */
   let awaySince: number | undefined;
+  /** That failed since a run last anchored: what is said. `failures` counts on, for the back-off. */
+  let attempts = 0;
   let rebase = options.rebase;
   for (let failures = 1; !ended.aborted; failures++) {
     const startedAt = performance.now();
@@ -32,7 +34,8 @@ export async function supervise(
         if (event.type === "anchored") {
           rebase = false;
           anchoredAt = performance.now();
-          if (failures > 1) observe({ type: "recovered", edge: "run", attempts: failures });
+          if (attempts > 0) observe({ type: "recovered", edge: "run", attempts: attempts + 1 });
+          attempts = 0;
         }
         observe(event);
       };
@@ -55,7 +58,11 @@ export async function supervise(
       const atOnce = needsReopening(error) && failures === 1;
       const delayMs = atOnce ? 0 : backoffDelay(failures, BACKOFF);
       const { code, message } = error;
-      observe({ type: "retry", edge: "run", attempt: failures, delayMs, code, message });
+      const planned = isPlanned(error);
+      if (!planned) attempts++;
+      const attempt = Math.max(1, attempts);
+      const retry = { type: "retry", edge: "run", attempt, delayMs, code, message } as const;
+      observe(planned ? { ...retry, planned } : retry);
       await sleep(Math.max(delayMs, MIN_RESTART_MS), ended).catch(() => {});
     }
   }

@@ -15,7 +15,8 @@ export interface WriteJob {
 }
 
 /**
- * Writes a batch to every sink concerned and resolves when all of it is durable in all of them.
+ * Writes a batch to every sink concerned and resolves when all of it is durable in all of them, but
+ * for what was rejected, in a build or by any of the sinks, under the policy "skip": that is returned.
  * Throws FatalError DOCUMENT_REJECTED before anything is acknowledged when a rejection's policy is
  * "stop". A sink that is away is waited for; what is older than five minutes by then is rebuilt, so
  * that no old position is written over newer rows of an index that was restored meanwhile.
@@ -25,9 +26,10 @@ export async function write(
   job: WriteJob,
   options: EngineOptions,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly Rejection[]> {
   let { built, builtAt } = job;
   const policy = { observe: options.observe, limitMs: options.retryLimitMs };
+  const skipped: Rejection[] = [];
   judge(built.rejections);
   const failing = new AbortController();
   const within = AbortSignal.any([signal, failing.signal]);
@@ -57,6 +59,7 @@ export async function write(
     })
   ));
   if (failure !== undefined) throw failure.error;
+  return skipped;
 
   function documentsFor(sink: Sink, documents: readonly Document[]): readonly Document[] {
     const here = new Set(
@@ -77,6 +80,7 @@ export async function write(
       const reason = field === undefined ? type : `${type} in field "${field}"`;
       options.observe({ type: "rejected", index, id, reason, policy });
       if (policy === "stop") stop ??= rejected(rejection, reason);
+      else skipped.push(rejection);
     }
     if (stop !== undefined) throw stop;
   }

@@ -116,7 +116,7 @@ function createQuiet(): (event: SyncEvent, record: LogRecord) => LogRecord {
       if (known.get(about) === record.message) return { ...record, level: "debug" };
       known.set(about, record.message);
     }
-    if (event.type === "retry") {
+    if (event.type === "retry" && event.planned !== true) {
       const before = loudest.get(event.edge) ?? "info";
       const level = LEVELS[before] < LEVELS[record.level] ? before : record.level;
       loudest.set(event.edge, level);

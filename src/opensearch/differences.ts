@@ -13,12 +13,32 @@ export function mappingDifferences(is: JsonObject, want: JsonObject): readonly I
   return inMapping(is, want, "");
 }
 
-/** Fields that are in an index beyond those that it was made with: somebody put them there. */
+/**
+ * Fields that are in an index beyond those that it was made with: somebody put them there. Below an
+ * object that is dynamic the server does so by itself, for what documents hold: those are none.
+ */
 export function addedFields(made: JsonObject, live: JsonObject): readonly IndexDifference[] {
-  return inMapping(made, live, "").filter(({ change }) => change.startsWith(NEW)).map((each) => ({
-    ...each,
-    change: "put there by hand: no document has it, another generation won't either",
-  }));
+  return inMapping(made, live, "")
+    .filter(({ path, change }) =>
+      change.startsWith(NEW) && !(change.startsWith(NEW_FIELD) && isGrown(made, path))
+    )
+    .map((each) => ({
+      ...each,
+      change: "put there by hand: no document has it, another generation won't either",
+    }));
+}
+
+/** Whether OpenSearch adds a field at this path by itself: an object inherits from those above it. */
+function isGrown(made: JsonObject, path: string): boolean {
+  let object = made;
+  let dynamic = made["dynamic"] ?? true;
+  for (const name of path.split(".").slice(0, -1)) {
+    const below = childrenOf(object["properties"])[name];
+    if (!isObject(below)) break;
+    object = below;
+    dynamic = below["dynamic"] ?? dynamic;
+  }
+  return GROWING.has(String(dynamic));
 }
 
 /**
@@ -138,8 +158,11 @@ function text(value: Json | undefined): string {
 }
 
 const NEW = "a new";
+const NEW_FIELD = `${NEW} field`;
 const CHILDREN = new Set(["properties", "fields"]);
 const OBJECTS = new Set(["object", "nested"]);
+/** Values of `dynamic` under which a document adds fields, by a template at least. */
+const GROWING = new Set(["true", "strict_allow_templates", "false_allow_templates"]);
 
 /** Parameters of a field that OpenSearch changes in place. `norms` can only be taken away. */
 const TAKEN = new Set([

@@ -1,5 +1,6 @@
 import type { RowKey } from "../core/change.ts";
 import type { SeedState } from "../core/checkpoint.ts";
+import type { IndexReport } from "../core/index_report.ts";
 import type { FieldPlan, IndexPlan } from "../core/plan.ts";
 import type { Database, SqlRow } from "./database.ts";
 
@@ -23,6 +24,19 @@ export function generationsOf(database: Database, index: string): readonly Gener
   const sql = `SELECT number, seed, hash, seeded, after, rows, searchable
     FROM _generations WHERE name = ? ORDER BY number DESC`;
   return database.all(sql, index).map(generation);
+}
+
+/** What a run would find of a plan's index. */
+export function standingOf(database: Database | undefined, plan: IndexPlan): IndexReport {
+  const all = database === undefined ? [] : generationsOf(database, plan.name);
+  const current = all.find(({ hash }) => hash === plan.hash);
+  const shown = current ?? all.find(({ state }) => state.seeded) ?? all[0];
+  if (shown === undefined) return { fate: "made", served: false };
+  return {
+    fate: current === undefined ? "replaced" : "kept",
+    physical: documentsTable(shown.number),
+    served: shown.state.seeded,
+  };
 }
 
 /** The fields that its documents were planned with. */

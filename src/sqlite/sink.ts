@@ -20,6 +20,7 @@ import {
   generationsOf,
   saveProgress,
   serveGeneration,
+  standingOf,
 } from "./generations.ts";
 import { fileKeys } from "./keys.ts";
 import { fileRefs } from "./refs.ts";
@@ -105,6 +106,10 @@ export function sqliteSink({ name, path }: SqliteSinkOptions): Sink & Searchable
       const database = await openedToRead(signal);
       if (database === undefined) return undefined;
       return generationsOf(database, plan.name).find(({ hash }) => hash === plan.hash)?.state;
+    },
+
+    async inspect(plan, signal) {
+      return standingOf(await openedToRead(signal), plan);
     },
 
     async ensure(plan, fresh, signal) {

@@ -35,6 +35,8 @@ const planOf = (change: Partial<IndexPlan>, hash: string): IndexPlan => ({
   ...change,
 });
 const without = (name: string) => FIELDS.filter((field) => field.name !== name);
+/** An object whose fields only its mapping adds. */
+const SHUT = { type: "object", dynamic: "strict" };
 const withField = (field: FieldPlan) => [...without(field.name), field];
 const mapped = (properties: JsonObject) => ({ mappings: { properties } });
 
@@ -254,7 +256,7 @@ describe("what differs between a plan and the index that is there", () => {
         const report = await sink.inspect?.(after, never);
         assert.ok(report !== undefined);
         const physical = `${cluster.prefix}things_0123abcd_1`;
-        const { differences, ...rest } = report;
+        const { differences = [], ...rest } = report;
         assert.deepEqual(rest, { fate: "replaced", physical, served: true });
         const lines = differences.map(({ path, change, additive }) =>
           `${additive ? "+" : "-"} ${path === "" ? "(the whole)" : path}: ${change}`
@@ -323,11 +325,57 @@ describe("an index as it stands", () => {
       await ask(url, "PUT", `/${physical}/_settings`, { "index.refresh_interval": "1m" });
       await ask(url, "PUT", `/${physical}/_mapping`, { properties: { more: { type: "long" } } });
       const report = await sink.inspect?.(plan, never);
-      assert.deepEqual(report?.differences.map(({ path, change }) => `${path}: ${change}`), [
+      assert.deepEqual(report?.differences?.map(({ path, change }) => `${path}: ${change}`), [
         "more: put there by hand: no document has it, another generation won't either",
         'index.refresh_interval: "1m" → "5s"',
       ]);
       assert.equal((await settingsOf(url, physical))["index.refresh_interval"], "1m");
+    }),
+  );
+
+  test(
+    "has by nobody's hand the fields that documents have added below objects that are dynamic",
+    onCluster(async (cluster) => {
+      const { url, prefix } = cluster;
+      await using sink = cluster.open();
+      const plan = planOf({
+        fields: [
+          ...FIELDS,
+          { kind: "scalar", name: "labels", type: "map", values: "keyword" },
+          { kind: "scalar", name: "data", type: "json", as: "object" },
+          { kind: "scalar", name: "fixed", type: "custom" },
+        ],
+        mappings: {
+          properties: {
+            fixed: { type: "object", dynamic: true, properties: { shut: SHUT } },
+          },
+        },
+      }, "0123abcd");
+      await sink.ensure(plan, "s1", never);
+      const body = JSON.stringify({
+        labels: { colour: "red", "size.eu": "44" },
+        data: { a: { b: 1 } },
+        fixed: { free: { deep: "x" } },
+      });
+      await write(sink, [{ ...sampleDocument("things", "1", V, null), body }], "fill");
+      await sink.markSeeded("things", never);
+      const physical = `${prefix}things_0123abcd_1`;
+      const { json } = await ask(url, "GET", `/${physical}/_mapping`);
+      const { labels, data, fixed } = json[physical].mappings.properties;
+      assert.deepEqual(Object.keys(labels.properties).sort(), ["colour", "size"]);
+      assert.ok(data.properties.a.properties.b && fixed.properties.free.properties.deep);
+      assert.deepEqual((await sink.inspect?.(plan, never))?.differences, []);
+
+      // What no document could have added is somebody's.
+      const more = { properties: { more: { type: "long" } } };
+      const shut = { properties: { shut: { ...SHUT, ...more } } };
+      const lines = { type: "nested", ...more };
+      await ask(url, "PUT", `/${physical}/_mapping`, { properties: { fixed: shut, lines } });
+      const report = await sink.inspect?.(plan, never);
+      assert.deepEqual(report?.differences?.map(({ path }) => path).sort(), [
+        "fixed.shut.more",
+        "lines.more",
+      ]);
     }),
   );
 
@@ -350,7 +398,7 @@ describe("an index as it stands", () => {
         `${cluster.prefix}things_0123abcd_1`,
         true,
       ]);
-      assert.deepEqual(report?.differences.map(({ path }) => path), ["code"]);
+      assert.deepEqual(report?.differences?.map(({ path }) => path), ["code"]);
     }),
   );
 });

@@ -108,6 +108,37 @@ describe("check, in words for who never read how it works", () => {
   );
 
   test(
+    "says of an index in a SQLite file what a run does with it",
+    inFolder(async (folder) => {
+      await using db = await createDatabase(DDL);
+      const config = (goods: object) => ({
+        source: { url: db.readerUrl },
+        sinks: { file: { type: "sqlite", path: join(folder, "out.db") } },
+        indexes: { goods },
+      });
+      const standing = async (goods: object) => {
+        const checked = await runCheck(folder, config(goods));
+        equal(checked.code, 0, checked.text);
+        return /in "file": (.*)$/.exec(sectionOf(checked, 'index "goods"'))?.[1];
+      };
+      match(await standing(GOODS) ?? "", /^there is none yet: run makes it/);
+      const path = join(folder, "driftless.jsonc");
+      await writeFile(path, JSON.stringify(config(GOODS)));
+      const loaded = await loadConfig(path, {});
+      ok(loaded.config !== undefined, JSON.stringify(loaded.problems));
+      await syncApp(loaded.config);
+      equal(
+        await standing(GOODS),
+        "_documents_1 is as it is to be (searches see it): run goes on with it",
+      );
+      match(
+        await standing({ ...GOODS, where: [{ column: "id", op: "gt", value: 1 }] }) ?? "",
+        /^_documents_1 is not as it is to be \(searches see it\): run fills another .* It was filled by another description \(its fields, .*\)\.$/,
+      );
+    }),
+  );
+
+  test(
     "says of an index in OpenSearch what a run does with it, and of each difference whether it is additive",
     inFolder(async (folder) => {
       await using db = await createDatabase(DDL);
@@ -146,7 +177,7 @@ describe("check, in words for who never read how it works", () => {
         });
         match(
           changed ?? "",
-          /^\w+_1 is not as it is to be \(searches see it\): run fills another index beside it from the tables, which takes its place when it is full\. Until then searches see \w+_1 as it was\. differences that only another index can have: sold: the field is no longer described additive differences, which OpenSearch would take in place: stamp: a new field \(date\)$/,
+          /^\w+_1 is not as it is to be \(searches see it\): run fills another index beside it from the tables, which takes its place when it is full\. Until then searches see \w+_1 as it was\. differences that only another index can have: sold: the field is no longer described additive differences \(OpenSearch could take them in place, run doesn't\): stamp: a new field \(date\)$/,
         );
         const filtered = await standing({
           ...GOODS,
@@ -154,7 +185,7 @@ describe("check, in words for who never read how it works", () => {
         });
         match(
           filtered ?? "",
-          /Its mapping and settings are right: what its documents are made of has changed\.$/,
+          /Its mapping and settings are right, but its documents are built otherwise now \(a field's column or sql, a filter, the order of fields\)\.$/,
         );
       } finally {
         await fetch(`${url}/${indexPrefix}*?expand_wildcards=all`, { method: "DELETE" })

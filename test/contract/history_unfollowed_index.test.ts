@@ -52,8 +52,10 @@ describe("wait", () => {
       });
       await using run = runApp(config);
       await run.caughtUp;
-      const { behind } = await confirm(config, { ...once, timeoutMs: 600_000 }, signal);
-      match(behind[0] ?? "", /^index "broken" can't be served: /);
+      const found = await confirm(config, { ...once, timeoutMs: 600_000 }, signal);
+      deepEqual([found.behind, found.broken], [[
+        'index "broken" can\'t be served: `driftless check` says why',
+      ], true]);
     }),
   );
 });
@@ -97,6 +99,18 @@ describe("the barrier of wait", () => {
       signal,
     );
   }
+
+  test("says of an index that can't be served that alone, not where the sinks are", async () => {
+    const sink = scriptedSink("search");
+    const indexes = [{ name: "left out" }];
+    const target = "2026-01-01T00:00:01.000000Z";
+    const lines = await awaitBarrier(
+      { source: SOURCE, indexes, plans: [], sinks: [sink], target, timeoutMs: 600_000 },
+      signal,
+    );
+    deepEqual(lines, ['index "left out" can\'t be served: `driftless check` says why']);
+    deepEqual(sink.calls, []);
+  });
 
   test("is passed when source, plan and filling are what the checkpoint says", async () => {
     deepEqual(await linesFor({}), []);

@@ -119,7 +119,8 @@ describe("the Chinook record shop through the compiled binary", { timeout: 180_0
     // `wait` can't confirm what isn't served, and says which.
     const waited = await runBinary(["wait", "--timeout", "10s"], options);
     assert.equal(waited.code, 1, waited.stderr);
-    assert.match(waited.stderr, /index "customers" can't be served/);
+    assert.match(waited.stderr, /^index "customers" can't be served/m);
+    assert.doesNotMatch(waited.stderr, /^sink |--timeout/m);
     const soon = () => Promise.resolve();
     await eventually(
       "the change",

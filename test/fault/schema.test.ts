@@ -102,5 +102,11 @@ describe("a schema that changes while it is followed", () => {
     );
     await engine.stop();
     await same(sink);
+    const reopened = engine.events.filter(({ type }) => type === "retry" || type === "recovered");
+    deepEqual(
+      reopened.map((e) => e.type === "retry" ? [e.code, e.planned, e.delayMs] : [e.type]),
+      [["SCHEMA_CHANGED", true, 0]],
+      "nothing was away: planning anew is no attempt that failed",
+    );
   });
 });

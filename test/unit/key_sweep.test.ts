@@ -304,3 +304,70 @@ test("an id that is a digest is reported and left", async () => {
   const left = [...sink.documents("things")].filter(([, { body }]) => body !== null);
   deepEqual(left.map(([each]) => each), [id]);
 });
+
+describe("a document that is rejected under skip is no repair that was refused", () => {
+  const skipping = (builder: DocumentBuilder): DocumentBuilder => ({
+    ...builder,
+    plans: [{ ...samplePlan("things"), onRejected: "skip" }],
+  });
+  const rejection = (id: string) => ({
+    index: "things",
+    id,
+    type: "mapper_parsing_exception",
+    reason: "mapper_parsing_exception",
+  });
+  const rejected = (events: readonly SyncEvent[]) =>
+    events.flatMap((event) => event.type === "rejected" ? [event.id] : []);
+
+  for (const massDeletes of [false, true]) {
+    test(`by the sink (massDeletes: ${massDeletes})`, async () => {
+      const inner = await seededSink();
+      const sink: Sink = {
+        ...inner,
+        async write(documents, mode, signal) {
+          const others = documents.filter(({ id }) => id !== "3");
+          const more = await inner.write(others, mode, signal);
+          return others.length === documents.length ? more : [...more, rejection("3")];
+        },
+      };
+      const builder = skipping(source(numbers(1, 5, { listed: 0 }), () => true));
+      const all = options(builder, [sink], { massDeletes });
+      await keySweep(all).once(SIGNAL);
+      deepEqual(swept(all.events), [["a", 4, 0]]);
+      deepEqual(rejected(all.events), ["3"]);
+      deepEqual(codes(all.events), []);
+    });
+
+    test(`in the build (massDeletes: ${massDeletes})`, async () => {
+      const builder = source(numbers(1, 5, { listed: 0 }), () => true);
+      const failing = skipping({
+        ...builder,
+        async build(...args) {
+          const { documents } = await builder.build(...args);
+          const built = documents.filter(({ id }) => id !== "3");
+          const rejections = built.length === documents.length ? [] : [rejection("3")];
+          return { documents: built, rejections };
+        },
+      });
+      const all = options(failing, [await seededSink()], { massDeletes });
+      await keySweep(all).once(SIGNAL);
+      deepEqual(swept(all.events), [["a", 4, 0]]);
+      deepEqual(rejected(all.events), ["3"]);
+      deepEqual(codes(all.events), []);
+    });
+  }
+
+  test("but one that the sink takes and doesn't have then is", async () => {
+    const inner = await seededSink();
+    const sink: Sink = {
+      ...inner,
+      write: (documents, mode, signal) =>
+        inner.write(documents.filter(({ id }) => id !== "3"), mode, signal),
+    };
+    const builder = skipping(source(numbers(1, 5, { listed: 0 }), () => true));
+    const all = options(builder, [sink]);
+    await keySweep(all).once(SIGNAL);
+    deepEqual(swept(all.events), [["a", 4, 0]]);
+    deepEqual(codes(all.events), ["REPAIR_REFUSED"]);
+  });
+});

@@ -165,6 +165,28 @@ test("a run that is opened again repeats no line about what is as it was", () =>
   ]);
 });
 
+test("a run that is planned anew is said to be that, not an attempt that failed", () => {
+  const log = watch();
+  const error = "Cannot go on with the plans made at the start: the schema has changed since";
+  const planned = (delayMs: number, code: string, message: string): SyncEvent => ({
+    ...{ type: "retry", edge: "run", attempt: 1, delayMs, code, message },
+    planned: true,
+  });
+  log.at(0, planned(0, "SCHEMA_CHANGED", error));
+  log.at(1, planned(310, "SCHEMA_CHANGED", error));
+  const truncated = "Cannot follow public.users on: it was truncated; its indexes are filled anew";
+  log.at(2, planned(0, "TABLE_TRUNCATED", truncated));
+  assert.deepEqual(log.json().map(({ level, message, error }) => [level, message, error]), [
+    ["info", "The schema has changed: planning anew", error],
+    ["info", "The schema has changed: planning anew in 310 ms", error],
+    ["info", truncated, truncated],
+  ]);
+  const later = watch();
+  later.at(0, planned(20_000, "SCHEMA_CHANGED", error));
+  later.at(1, retry(50, 1, "run"));
+  assert.deepEqual(later.json().map(({ level }) => level), ["error", "info"]);
+});
+
 describe("a row's content", () => {
   test("of a rejection never reaches the log", () => {
     const reasons: readonly [string, string][] = [
