@@ -1,4 +1,5 @@
 import type { ColumnType } from "../catalog_types.ts";
+import { familyOf } from "./field_types.ts";
 
 /**
  * Whether Postgres surely has no `=` between two types unless one is cast. False says nothing: of
@@ -11,34 +12,28 @@ export function areIncomparable(a: ColumnType, b: ColumnType): boolean {
 
 /** Types that are compared with each other; undefined: not known. */
 function groupOf(type: ColumnType): string | undefined {
-  if (type.isArray || type.isComposite || type.range !== undefined) return undefined;
-  if (type.labels !== undefined) return `enum ${type.schema ?? ""}.${type.cast}`;
+  if (type.isArray) return undefined;
   // A type of somebody else's may have any name.
   const isOwn = type.schema === undefined || type.schema === "pg_catalog";
-  return isOwn || type.base === "citext" ? GROUPS[type.base] : undefined;
+  const family = familyOf(type);
+  if (family === "enum") return `enum ${type.schema ?? ""}.${type.cast}`;
+  if (!isOwn && type.base !== "citext" || type.base === "oid") return undefined;
+  switch (family) {
+    case "integer":
+    case "float":
+    case "numeric":
+      return "number";
+    case "money":
+    case "boolean":
+    case "text":
+    case "uuid":
+    case "moment":
+    case "inet":
+    case "bytes":
+      return family;
+    case "json":
+      return type.base;
+    default:
+      return undefined;
+  }
 }
-
-const GROUPS: Readonly<Record<string, string>> = {
-  int2: "number",
-  int4: "number",
-  int8: "number",
-  float4: "number",
-  float8: "number",
-  numeric: "number",
-  money: "money",
-  bool: "boolean",
-  text: "text",
-  varchar: "text",
-  bpchar: "text",
-  name: "text",
-  citext: "text",
-  uuid: "uuid",
-  date: "moment",
-  timestamp: "moment",
-  timestamptz: "moment",
-  inet: "address",
-  cidr: "address",
-  bytea: "bytes",
-  json: "json",
-  jsonb: "jsonb",
-};
