@@ -367,7 +367,7 @@ function text(random: Random): string {
     "😀",
     "א",
     "a",
-    "','",
+    // No "'" beside these: a ref doesn't tell it from a quote.
     '","',
   ];
   // About the length from which a digest stands for it, in characters.
