@@ -84,7 +84,7 @@ const CASES: readonly Case[] = [
     name: "a table that isn't there",
     config: () => index("user", { id: "long" }),
     code: 2,
-    says: [/indexes\.things\.table: Cannot find table public\.user/, /verbatim/],
+    says: [/indexes\.things\.table: Cannot find table public\.user/, /Did you mean \\"users\\"/],
   },
   {
     name: "a column that isn't there",
