@@ -50,6 +50,15 @@ for (const major of [18, 15] as const) {
         if (capture === "changelog") await installChangelog(db, [{ table: "item" }]);
         return db;
       };
+      /** A primary with the database, whose connection is closed, and a standby that has it too. */
+      const withStandby = async (stack: AsyncDisposableStack) => {
+        const primary = await owned(stack, startPostgres({ major }));
+        const db = await prepared(primary);
+        await db.sql.end({ timeout: 1 });
+        const standby = await owned(stack, startStandby(primary));
+        await standby.caughtUp();
+        return { primary, db, standby };
+      };
 
       test(
         `a server that went back in time is refused, nothing is written, and --rebase starts over: ${capture}`,
@@ -143,11 +152,7 @@ for (const major of [18, 15] as const) {
         `a run on a standby that is promoted goes on by itself, an epoch later: ${capture}`,
         inFolder(async (folder) => {
           await using stack = new AsyncDisposableStack();
-          const primary = await owned(stack, startPostgres({ major }));
-          const db = await prepared(primary);
-          await db.sql.end({ timeout: 1 });
-          const standby = await owned(stack, startStandby(primary));
-          await standby.caughtUp();
+          const { primary, db, standby } = await withStandby(stack);
           const run = following(stack, await configOf(folder, standby, db));
           await run.caughtUp;
           await change(
@@ -183,11 +188,7 @@ for (const major of [18, 15] as const) {
         `a run on a standby that is promoted under it goes on by itself: ${capture}`,
         inFolder(async (folder) => {
           await using stack = new AsyncDisposableStack();
-          const primary = await owned(stack, startPostgres({ major }));
-          const db = await prepared(primary);
-          await db.sql.end({ timeout: 1 });
-          const standby = await owned(stack, startStandby(primary));
-          await standby.caughtUp();
+          const { primary, db, standby } = await withStandby(stack);
           const run = following(stack, await configOf(folder, standby, db));
           await run.caughtUp;
           await same(folder, primary, db);
@@ -215,11 +216,7 @@ for (const major of [18, 15] as const) {
         `a config that is pointed from a killed primary to its promoted standby has what that one has: ${capture}`,
         inFolder(async (folder) => {
           await using stack = new AsyncDisposableStack();
-          const primary = await owned(stack, startPostgres({ major }));
-          const db = await prepared(primary);
-          await db.sql.end({ timeout: 1 });
-          const standby = await owned(stack, startStandby(primary));
-          await standby.caughtUp();
+          const { primary, db, standby } = await withStandby(stack);
           await standby.stop();
           {
             await using run = runApp(await configOf(folder, primary, db));
@@ -259,11 +256,7 @@ for (const major of [18, 15] as const) {
         `a config that is pointed from the primary to a standby that lags waits for it: ${capture}`,
         inFolder(async (folder) => {
           await using stack = new AsyncDisposableStack();
-          const primary = await owned(stack, startPostgres({ major }));
-          const db = await prepared(primary);
-          await db.sql.end({ timeout: 1 });
-          const standby = await owned(stack, startStandby(primary));
-          await standby.caughtUp();
+          const { primary, db, standby } = await withStandby(stack);
           await asked(standby.url, "SELECT pg_wal_replay_pause()::text");
           const here = await configOf(folder, primary, db);
           await syncApp(here);

@@ -91,14 +91,7 @@ describe("a child that moves and is only seen where it is now", () => {
     const options = { seed: { parallel: 1, chunk: 50 } };
     await using engine = scene.start({ ...watch.setup, options });
     await within("the held slice", gate.reached);
-    const asked = watch.asked();
-    await scene.sql(`UPDATE player SET team_id = ${TO} WHERE id = ${MOVING}`);
-    await eventually(
-      "the live write of its new parent",
-      async () => teamsOf(scene.sink, MOVING).includes(TO),
-    );
-    equal(watch.asked(), asked, "looked up while a document built before is on its way");
-    equal(watch.acks(MOVING), 0);
+    await watch.movesMeanwhile(scene);
     gate.release();
     await watch.acked(MOVING);
     deepEqual(teamsOf(scene.sink, MOVING), [TO]);
@@ -119,14 +112,7 @@ describe("a child that moves and is only seen where it is now", () => {
     scene.sink.script({ kind: "hold", hold: gate }, { when: writes("fill", FROM, MOVING) });
     scene.sink.storage.served.get("teams")?.documents.delete(String(FROM));
     await within("the held repair", gate.reached);
-    const asked = watch.asked();
-    await scene.sql(`UPDATE player SET team_id = ${TO} WHERE id = ${MOVING}`);
-    await eventually(
-      "the live write of its new parent",
-      async () => teamsOf(scene.sink, MOVING).includes(TO),
-    );
-    equal(watch.asked(), asked, "looked up while a document built before is on its way");
-    equal(watch.acks(MOVING), 0);
+    await watch.movesMeanwhile(scene);
     gate.release();
     await watch.acked(MOVING);
     await scene.equalsTables(INDEXES, { atOnce: true });
@@ -277,6 +263,17 @@ function watchScene({ sink }: Scene) {
     /** Lookups so far. */
     asked: () => sink.calls.filter(({ method }) => method === "holders").length,
     builds: () => builds,
+    /** Moves it while a document built before is on its way: its new parent is written, no more. */
+    async movesMeanwhile({ sql }: Scene): Promise<void> {
+      const asked = this.asked();
+      await sql(`UPDATE player SET team_id = ${TO} WHERE id = ${MOVING}`);
+      await eventually(
+        "the live write of its new parent",
+        async () => teamsOf(sink, MOVING).includes(TO),
+      );
+      equal(this.asked(), asked, "looked up while a document built before is on its way");
+      equal(this.acks(MOVING), 0);
+    },
     /** No player was at two teams when a change of it was acknowledged. */
     rightAtEachAck(): void {
       deepEqual(wrong, []);
