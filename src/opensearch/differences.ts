@@ -10,7 +10,7 @@ import type { Settings } from "./settings.ts";
  * (test/contract/check_differences.test.ts); what isn't known is taken not to be.
  */
 export function mappingDifferences(is: JsonObject, want: JsonObject): readonly IndexDifference[] {
-  return inMapping(is, want, "");
+  return inMapping(is, want, "").map(({ difference }) => difference);
 }
 
 /**
@@ -19,11 +19,11 @@ export function mappingDifferences(is: JsonObject, want: JsonObject): readonly I
  */
 export function addedFields(made: JsonObject, live: JsonObject): readonly IndexDifference[] {
   return inMapping(made, live, "")
-    .filter(({ path, change }) =>
-      change.startsWith(NEW) && !(change.startsWith(NEW_FIELD) && isGrown(made, path))
+    .filter(({ added, difference: { path } }) =>
+      added === "subfield" || added === "field" && !isGrown(made, path)
     )
-    .map((each) => ({
-      ...each,
+    .map(({ difference }) => ({
+      ...difference,
       change: "put there by hand: no document has it, another generation won't either",
     }));
 }
@@ -75,10 +75,19 @@ export function settingDifferences(
   }
 }
 
-function inMapping(is: JsonObject, want: JsonObject, path: string): IndexDifference[] {
-  const differences: IndexDifference[] = [];
-  const add = (path: string, change: string, additive: boolean) =>
-    differences.push({ part: "mapping", path, change, additive });
+interface Found {
+  readonly difference: IndexDifference;
+  /** What is there that wasn't. */
+  readonly added?: "field" | "subfield";
+}
+
+function inMapping(is: JsonObject, want: JsonObject, path: string): Found[] {
+  const differences: Found[] = [];
+  const add = (path: string, change: string, additive: boolean, added?: Found["added"]) =>
+    differences.push({
+      difference: { part: "mapping", path, change, additive },
+      ...(added === undefined ? {} : { added }),
+    });
   if (typeOf(is) !== typeOf(want)) {
     add(path, `type: ${text(typeOf(is))} → ${text(typeOf(want))}`, false);
     return differences;
@@ -97,7 +106,7 @@ function inMapping(is: JsonObject, want: JsonObject, path: string): IndexDiffere
       const [there, asked] = [fields[name], wanted[name]];
       const child = path === "" ? name : `${path}.${name}`;
       if (isObject(there) && isObject(asked)) differences.push(...inMapping(there, asked, child));
-      else if (isObject(asked)) add(child, `${NEW} ${what} (${typeOf(asked)})`, true);
+      else if (isObject(asked)) add(child, `a new ${what} (${typeOf(asked)})`, true, what);
       else add(child, `the ${what} is no longer described`, false);
     }
   }
@@ -157,8 +166,6 @@ function text(value: Json | undefined): string {
   return value === undefined ? "unset" : JSON.stringify(value);
 }
 
-const NEW = "a new";
-const NEW_FIELD = `${NEW} field`;
 const CHILDREN = new Set(["properties", "fields"]);
 const OBJECTS = new Set(["object", "nested"]);
 /** Values of `dynamic` under which a document adds fields, by a template at least. */
