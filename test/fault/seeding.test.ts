@@ -8,7 +8,7 @@ import { type EngineSetup, startEngine, within } from "../support/engine_run.ts"
 import { eventually } from "../support/eventually.ts";
 import { addPeople, equalsTables, PEOPLE_DDL, PEOPLE_INDEX } from "../support/people.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { hold, type ScriptedSink, scriptedSink } from "../support/scripted_sink.ts";
+import { fills, hold, type ScriptedSink, scriptedSink } from "../support/scripted_sink.ts";
 
 const USERS = 400;
 const CHUNK = 50;
@@ -38,8 +38,8 @@ describe("seeding", () => {
     const sink = scriptedSink("fake");
     const gate = hold();
     // The first chunk passes; the second waits while rows of both, and new ones, are written.
-    sink.script({ kind: "pass" });
-    sink.script({ kind: "hold", hold: gate });
+    sink.script({ kind: "pass" }, { when: fills });
+    sink.script({ kind: "hold", hold: gate }, { when: fills });
     await using engine = start([sink], { options: { seed: { parallel: 1, chunk: CHUNK } } });
     await within("the held write", gate.reached);
     await db.sql`UPDATE users SET name = 'Read already' WHERE id <= 10`;
@@ -59,7 +59,7 @@ describe("seeding", () => {
   test("a chunk that arrives after a newer live write of its rows is refused", async () => {
     const sink = scriptedSink("fake");
     const gate = hold();
-    sink.script({ kind: "hold", hold: gate });
+    sink.script({ kind: "hold", hold: gate }, { when: fills });
     await using engine = start([sink], { options: { seed: { parallel: 1, chunk: CHUNK } } });
     await within("the held write", gate.reached);
     await db.sql`UPDATE users SET name = 'Newer' WHERE id = 7`;
@@ -78,8 +78,8 @@ describe("seeding", () => {
     const sink = scriptedSink("fake");
     const gate = hold();
     // Three chunks; the first goes in two writes, as nothing is known of the documents' size.
-    sink.script({ kind: "pass" }, { times: 4 });
-    sink.script({ kind: "hold", hold: gate }, { times: Infinity });
+    sink.script({ kind: "pass" }, { times: 4, when: fills });
+    sink.script({ kind: "hold", hold: gate }, { times: Infinity, when: fills });
     const options = { seed: { parallel: 1, chunk: CHUNK } };
     {
       await using engine = start([sink], { options });
@@ -108,7 +108,7 @@ describe("seeding", () => {
   test("progress passes no chunk that isn't durable, though later ones are", async () => {
     const sink = scriptedSink("fake");
     const gate = hold();
-    sink.script({ kind: "hold", hold: gate });
+    sink.script({ kind: "hold", hold: gate }, { when: fills });
     await using engine = start([sink], { options: { seed: { parallel: 4, chunk: CHUNK } } });
     await within("the held write", gate.reached);
     await eventually("the later chunks", async () => filled(sink).length >= 4 * CHUNK);

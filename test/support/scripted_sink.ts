@@ -128,6 +128,20 @@ interface Scripted {
   readonly when: ScriptOptions["when"];
 }
 
+/**
+ * The call writes one of these documents. A run has writes that no test asked for: what a transaction
+ * that was open at the anchor may have written is read again when it ends.
+ */
+export function writing(...ids: readonly (number | string)[]): (call: SinkCall) => boolean {
+  const wanted = new Set(ids.map(String));
+  return (call) => call.method === "write" && call.documents.some(({ id }) => wanted.has(id));
+}
+
+/** The call writes a seed's slice. */
+export function fills(call: SinkCall): boolean {
+  return call.method === "write" && call.mode === "fill";
+}
+
 /** An in-memory sink that keeps the whole contract until a script makes it misbehave. */
 export function scriptedSink(
   name: string,
