@@ -65,6 +65,11 @@ export interface ChangeCapture extends AsyncDisposable {
   live(signal: AbortSignal): AsyncIterable<Delivery<Change>>;
   /** The acknowledged position: what a restart may resume from. Cheap; called often. */
   confirmed(): Confirmed;
+  /**
+   * Every sink holds a checkpoint with this cursor of `confirmed()`: no restart begins before it. Cheap;
+   * called often; never throws.
+   */
+  stored(cursor: string): void;
   /** Resolves when `confirmed().through` has changed since the last call of this. */
   advanced(signal: AbortSignal): Promise<void>;
   /**

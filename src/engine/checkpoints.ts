@@ -43,6 +43,7 @@ export function checkpoints(
         await retrying(sink.name, save, policy, signal);
       }
       saved = through + cursor;
+      capture.stored(cursor);
     },
   };
 }

@@ -32,6 +32,7 @@ function failing(error: Error): Pipeline & AsyncDisposable {
       throw error;
     },
     confirmed: () => ({ cursor: "", through: NOW }),
+    stored: () => {},
     advanced: never,
     settled: never,
     [Symbol.asyncDispose]: () => Promise.resolve(),
