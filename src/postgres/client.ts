@@ -2,6 +2,8 @@ import postgres from "postgres";
 import { cancel, type Cancellable } from "./cancellable.ts";
 import { translate } from "./errors.ts";
 import { type Lane, lanePool } from "./lanes.ts";
+import { type SessionSettings, sessionSettings, settingsStatement } from "./session_settings.ts";
+import { tlsOf, type TlsOptions } from "./tls.ts";
 
 /** A statement with its parameters, all as text; arrays by `arrayLiteral`. */
 export interface Statement {
@@ -55,17 +57,6 @@ export interface DatabaseOptions {
   readonly writes?: boolean;
   /** More settings for each session, or over the usual ones; by each transaction behind a pooler. */
   readonly settings?: SessionSettings;
-}
-
-/** By name, as `SET` takes them. */
-export type SessionSettings = Readonly<Record<string, string>>;
-
-export interface TlsOptions {
-  readonly mode: "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
-  /** PEM texts. */
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
 }
 
 /** Opens a pool lazily: nothing connects before the first statement. */
@@ -210,62 +201,6 @@ export function quote(identifier: string): string {
 const CANCEL_AGAIN_MS = 250;
 
 type Result = readonly Row[] & { readonly state?: { readonly pid?: number } };
-
-/** What makes texts, plans and waiting independent of the role's, the database's and the server's defaults. */
-function sessionSettings(options: DatabaseOptions): Record<string, string> {
-  return {
-    TimeZone: "UTC",
-    DateStyle: "ISO, MDY",
-    IntervalStyle: "iso_8601",
-    extra_float_digits: "1",
-    bytea_output: "hex",
-    lc_monetary: "C",
-    lc_numeric: "C",
-    lc_time: "C",
-    timezone_abbreviations: "Default",
-    // What a piece of sql from the config reads as, and what it gives.
-    standard_conforming_strings: "on",
-    backslash_quote: "safe_encoding",
-    transform_null_equals: "off",
-    array_nulls: "on",
-    quote_all_identifiers: "off",
-    xmloption: "content",
-    xmlbinary: "base64",
-    default_text_search_config: "pg_catalog.simple",
-    search_path: "public",
-    row_security: options.rowSecurity === "refuse" ? "off" : "on",
-    default_transaction_read_only: options.writes ? "off" : "on",
-    statement_timeout: String(options.statementTimeoutMs),
-    lock_timeout: "5000",
-    idle_in_transaction_session_timeout: "60000",
-    jit: "off",
-    max_parallel_workers_per_gather: "0",
-    // The size of a batch changes from call to call: a plan made for another one may not fit.
-    plan_cache_mode: "force_custom_plan",
-    ...options.settings,
-  };
-}
-
-function settingsStatement(settings: Readonly<Record<string, string>>): string {
-  const calls = Object.entries(settings).map(([name, value]) =>
-    `set_config('${name}', '${value.replaceAll("'", "''")}', true)`
-  );
-  return `SELECT ${calls.join(", ")}`;
-}
-
-function tlsOf(tls: TlsOptions | undefined): postgres.Options<Record<string, never>>["ssl"] {
-  if (tls === undefined) return undefined;
-  if (tls.mode === "disable") return false;
-  const files = {
-    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
-    ...(tls.key === undefined ? {} : { key: tls.key }),
-  };
-  if (tls.mode === "prefer") return "prefer";
-  if (tls.mode === "require") return { rejectUnauthorized: false, ...files };
-  if (tls.mode === "verify-ca") return { checkServerIdentity: () => undefined, ...files };
-  return files;
-}
 
 function detailOf(url: string): string {
   try {

@@ -1,5 +1,6 @@
 /** The statements of design 3.4, one function each. Their order is the caller's: it is the proof. */
-import { arrayLiteral, quote, type SessionSettings, type Statement } from "../client.ts";
+import { arrayLiteral, quote, type Statement } from "../client.ts";
+import type { SessionSettings } from "../session_settings.ts";
 import type { Leg } from "./legs.ts";
 import { formatSnapshot } from "./snapshot.ts";
 

@@ -1,5 +1,6 @@
 import { tableId, type TableRef } from "../../core/table.ts";
-import { arrayLiteral, type Database, type SessionSettings, type Statement } from "../client.ts";
+import { arrayLiteral, type Database, type Statement } from "../client.ts";
+import type { SessionSettings } from "../session_settings.ts";
 
 /**
  * Session settings under which the planner reads a whole table only when nothing else is possible,
