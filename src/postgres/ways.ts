@@ -10,14 +10,41 @@ export type Way =
   | { readonly kind: "updated_at"; readonly table: PolledTable } & Named
   /** L1: no transactions are tracked; the last `lagMs` are read again by each poll. */
   | { readonly kind: "lag"; readonly table: PolledTable } & Named
+  | { readonly kind: "wal"; readonly table: ReplicatedTable } & Named
   | { readonly kind: "changelog"; readonly table: LoggedTable } & Named
   | { readonly kind: "outbox"; readonly table: HintedTable } & Named
   /** Sweeps alone. */
   | { readonly kind: "sweep"; readonly table: SweptTable } & Named;
 
 interface Named {
-  readonly stream: "updated_at" | "lag" | "changelog" | "outbox" | "sweep";
+  readonly stream: "updated_at" | "lag" | "wal" | "changelog" | "outbox" | "sweep";
   readonly signature: string;
+}
+
+/** A table whose changes are decoded from the write-ahead log. */
+export interface ReplicatedTable {
+  readonly table: TableRef;
+  /** `tableId(table)`. */
+  readonly id: string;
+  readonly oid: string;
+  /** Columns of `Change.key`; its replica identity has them all. */
+  readonly key: readonly string[];
+  readonly joinColumns: readonly string[];
+  /**
+   * Beside the key: an update that is seen to change none of them is passed over, where the WAL holds
+   * the whole old row. Null: every column counts.
+   */
+  readonly columns: readonly string[] | null;
+  /** The WAL holds the old row's links: they are part of its replica identity. */
+  readonly seesBefore: boolean;
+}
+
+/** Whose position in the WAL is ours, and what is published to it. */
+export interface WalSettings {
+  readonly slot: string;
+  readonly publication: string;
+  /** The slot is dropped when it retains more than so many bytes of WAL; 0: never. */
+  readonly maxSlotLag: number;
 }
 
 /** A table whose triggers write to the changelog. */
@@ -99,6 +126,7 @@ export interface CapturePlan {
   readonly ways: ReadonlyMap<string, readonly [Way, ...Way[]]>;
   /** What the row sweep reads, beside what is swept alone. */
   readonly swept: readonly SweptTable[];
+  readonly wal?: WalSettings;
   readonly changelog?: ChangelogSettings;
   readonly outbox?: OutboxSettings;
   readonly sweeps: SweepSettings;

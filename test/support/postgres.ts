@@ -85,6 +85,7 @@ export async function createDatabase(
   const drop = async () => {
     await sql.end({ timeout: 1 });
     await asSuperuser(server.url, async (admin) => {
+      await dropSlots(admin, name);
       await admin.unsafe(`drop database if exists ${name} with (force)`);
       await admin.unsafe(`drop role if exists ${readerRole}`);
     });
@@ -272,6 +273,24 @@ function describe(url: string): Promise<TestPostgres> {
     const version = row?.version ?? "";
     return { url, version, major: Number.parseInt(version) };
   });
+}
+
+/** Slots outlive whoever made them, and a database can't be dropped while one of its is read. */
+async function dropSlots(admin: postgres.Sql, database: string): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  for (;;) {
+    const slots = await admin<{ name: string; pid: number | null }[]>`
+      select slot_name as name, active_pid as pid from pg_replication_slots
+      where database = ${database}`;
+    if (slots.length === 0) return;
+    for (const { name, pid } of slots) {
+      if (pid !== null) await admin`select pg_terminate_backend(${pid})`;
+      // It may be gone by itself, or not yet be let go of.
+      else await admin`select pg_drop_replication_slot(${name})`.catch(() => undefined);
+    }
+    if (performance.now() > deadline) throw new Error(`Cannot drop the slots of ${database}`);
+    await pause(20);
+  }
 }
 
 async function asSuperuser<T>(url: string, use: (sql: postgres.Sql) => Promise<T>): Promise<T> {

@@ -1,0 +1,131 @@
+import { RetryableError } from "../../core/errors.ts";
+import type { Observer } from "../../core/events.ts";
+import { sleep } from "../../flow/sleep.ts";
+import type { Database } from "../client.ts";
+import type { WalSettings } from "../ways.ts";
+import type { SlotState } from "./facts.ts";
+import { dropSlot, readSlot } from "./slot.ts";
+
+export interface SlotWatch {
+  /** May write: it drops the slot. */
+  readonly database: Database;
+  readonly settings: WalSettings;
+  readonly observe: Observer;
+  /** The slot has to go: ends the session, so that it can be dropped. */
+  readonly letGo: () => Promise<void>;
+  /** 10,000 when absent. */
+  readonly everyMs?: number;
+}
+
+/**
+ * Looks at the slot now and then: warns of what it keeps (SLOT_LAGS) and that it may be lost
+ * (SLOT_UNRESERVED), once for each turn for the worse, and drops it when it keeps more than
+ * `maxSlotLag`: a full disk would stop the database. Endless; fails with RetryableError SLOT_MISSING,
+ * SLOT_LOST, SLOT_DROPPED. A look that fails is passed over.
+ */
+export async function watchSlot(watch: SlotWatch, signal: AbortSignal): Promise<never> {
+  const { database, settings, observe, letGo, everyMs = EVERY_MS } = watch;
+  const { slot: name, maxSlotLag } = settings;
+  let before: ReadonlyMap<string, string> = new Map();
+  for (;;) {
+    const slot = await look(database, name, signal);
+    if (slot !== undefined) {
+      if (slot === "missing") {
+        throw new RetryableError(
+          "SLOT_MISSING",
+          `Cannot follow the WAL on: replication slot "${name}" is gone; it is made anew`,
+        );
+      }
+      if (slot.invalid !== undefined || slot.walStatus === "lost") {
+        throw new RetryableError(
+          "SLOT_LOST",
+          `Cannot follow the WAL on: replication slot "${name}" was lost ` +
+            `(${slot.invalid ?? slot.walStatus}); it is made anew`,
+        );
+      }
+      if (maxSlotLag > 0 && slot.retained > BigInt(maxSlotLag)) await drop(slot.retained);
+      const now = warningsOf(slot, maxSlotLag);
+      for (const [code, message] of now) {
+        if (!before.has(code)) observe({ type: "warning", code, message });
+      }
+      before = now;
+    }
+    await sleep(everyMs, signal);
+  }
+
+  async function drop(retained: bigint): Promise<never> {
+    await letGo();
+    await dropSlot(database, name, signal);
+    const message =
+      `Dropped replication slot "${name}": it kept ${sizeText(retained)} of WAL, more ` +
+      `than source.wal.maxSlotLag (${
+        sizeText(BigInt(maxSlotLag))
+      }) allows, because the sinks were ` +
+      "behind by as much; the indexes are filled anew as soon as the sinks can be written to";
+    observe({ type: "warning", code: "SLOT_DROPPED", message });
+    throw new RetryableError(
+      "SLOT_DROPPED",
+      `Cannot follow the WAL on: replication slot "${name}" was dropped, for it kept ` +
+        `${sizeText(retained)} of WAL`,
+    );
+  }
+}
+
+const EVERY_MS = 10_000;
+
+/** Undefined: it couldn't be looked at. */
+async function look(
+  database: Database,
+  name: string,
+  signal: AbortSignal,
+): Promise<SlotState | "missing" | undefined> {
+  try {
+    return await readSlot(database, name, signal) ?? "missing";
+  } catch (error) {
+    if (error instanceof RetryableError) return undefined;
+    throw error;
+  }
+}
+
+/** What is to be said of it now, by code. */
+function warningsOf(slot: SlotState, maxSlotLag: number): ReadonlyMap<string, string> {
+  const { name, retained, safe, walStatus } = slot;
+  const warnings = new Map<string, string>();
+  const kept = `Replication slot "${name}" keeps ${sizeText(retained)} of WAL`;
+  if (maxSlotLag > 0 && retained * 2n > BigInt(maxSlotLag)) {
+    warnings.set(
+      "SLOT_LAGS",
+      `${kept}, more than half of source.wal.maxSlotLag: beyond ` +
+        `${sizeText(BigInt(maxSlotLag))} it is dropped and the indexes are filled anew; are the ` +
+        "sinks writable, and fast enough?",
+    );
+  } else if (walStatus === "extended") {
+    warnings.set(
+      "SLOT_LAGS",
+      `${kept}, more than the server's max_wal_size: are the sinks writable, and fast enough?`,
+    );
+  }
+  // The server's limit is what it keeps and what it would still keep: max_slot_wal_keep_size.
+  const scarce = safe !== undefined && safe * 10n < safe + retained;
+  if (walStatus === "unreserved" || scarce) {
+    warnings.set(
+      "SLOT_UNRESERVED",
+      `${kept}, and the server may soon remove it (max_slot_wal_keep_size): then the slot is lost ` +
+        "and the indexes are filled anew; are the sinks writable, and fast enough?",
+    );
+  }
+  return warnings;
+}
+
+/** `512 bytes`, `16 MB`, `1.5 GB`. */
+function sizeText(bytes: bigint): string {
+  let value = Number(bytes);
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value >= 10 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+const UNITS = ["bytes", "kB", "MB", "GB", "TB"];
