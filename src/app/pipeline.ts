@@ -7,7 +7,7 @@ import { openDocumentBuilder } from "../postgres/documents/build.ts";
 import { describeServer } from "../postgres/inspect.ts";
 import { planSource, type SourcePlan } from "../postgres/source_plan.ts";
 import { type LineWriter, openSinks } from "./sinks.ts";
-import { openSource, uniqueName, watchSchema, wishesOf } from "./source.ts";
+import { openReplication, openSource, uniqueName, watchSchema, wishesOf } from "./source.ts";
 
 /** What following needs of its surroundings. */
 export interface Surroundings {
@@ -58,6 +58,7 @@ export async function openPipeline(
       levels: plan.levels,
       readers,
       open: (connections, how) => openSource(config, connections, { ...how, applicationName }),
+      replicate: (from, signal) => openReplication(config, applicationName, from, signal),
       applicationName,
       settings: { marginMs: poll.marginMs, lagMs: poll.lagMs, once: how.once },
       pageSize: poll.pageSize,

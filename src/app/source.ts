@@ -3,7 +3,8 @@ import { RetryableError } from "../core/errors.ts";
 import { sleep } from "../flow/sleep.ts";
 import { type Database, openDatabase } from "../postgres/client.ts";
 import { planSource, type SourceWishes } from "../postgres/source_plan.ts";
-import type { Opened } from "../postgres/stream.ts";
+import type { Opened, ReplicationStart } from "../postgres/stream.ts";
+import { openWalSession, type WalSession } from "../postgres/wal/session.ts";
 
 /** Opens the source; nothing connects before the first statement. */
 export function openSource(
@@ -25,6 +26,48 @@ export function openSource(
   });
 }
 
+/** Opens a session that reads the source's WAL; see `openWalSession`. */
+export function openReplication(
+  { source: { url, tls, rowSecurity } }: Config,
+  applicationName: string,
+  from: ReplicationStart,
+  signal: AbortSignal,
+): Promise<WalSession> {
+  const session = {
+    url: url.reveal(),
+    ...(tls === undefined ? {} : { tls }),
+    rowSecurity,
+    applicationName,
+    ...from,
+  };
+  return openWalSession(session, signal);
+}
+
+export interface AdminOptions {
+  /** Absent: `source.url`. */
+  readonly adminUrl?: string;
+  /** It may write. */
+  readonly apply: boolean;
+  readonly settings?: Opened["settings"];
+}
+
+/** Who owns what is in the database. A transaction in several statements needs a direct connection. */
+export function openAdmin(config: Config, { adminUrl, apply, settings }: AdminOptions): Database {
+  const { tls, url } = config.source;
+  const ownTls = adminUrl !== undefined && /[?&]sslmode=/.test(adminUrl);
+  return openDatabase({
+    url: adminUrl ?? url.reveal(),
+    ...(tls === undefined || ownTls ? {} : { tls }),
+    pooler: apply || adminUrl !== undefined ? "none" : config.source.pooler,
+    rowSecurity: "allow",
+    maxConnections: 1,
+    applicationName: uniqueName(),
+    statementTimeoutMs: 60_000,
+    writes: apply,
+    ...(settings === undefined ? {} : { settings }),
+  });
+}
+
 /** No other direct connection bears it. */
 export function uniqueName(): string {
   return `driftless/${crypto.randomUUID()}`;
@@ -41,14 +84,17 @@ export async function watchSchema(
   digest: string,
   signal: AbortSignal,
 ): Promise<void> {
+  /** Once the start has seen to the publication. */
+  let published: string | undefined;
   while (true) {
-    await sleep(SCHEMA_INTERVAL_MS, signal);
+    await sleep(published === undefined ? FIRST_LOOK_MS : SCHEMA_INTERVAL_MS, signal);
     const plan = await planSource(database, wishesOf(config), signal).catch((error) => {
       // The stream itself finds out when the source is away.
       if (error instanceof RetryableError) return undefined;
       throw error;
     });
-    if (plan === undefined || plan.digest === digest) continue;
+    if (plan === undefined) continue;
+    if (plan.digest === digest && plan.published === (published ??= plan.published)) continue;
     throw new RetryableError(
       "SCHEMA_CHANGED",
       "Cannot go on with the plans made at the start: the schema has changed since",
@@ -56,6 +102,7 @@ export async function watchSchema(
   }
 }
 
+const FIRST_LOOK_MS = 5_000;
 const SCHEMA_INTERVAL_MS = 60_000;
 /** A guest's statements end. */
 const STATEMENT_TIMEOUT_MS = 60_000;

@@ -73,6 +73,7 @@ const RANKS: Readonly<Record<string, number>> & Readonly<Record<Way["stream"], n
   updated_at: 2,
   outbox: 4,
   changelog: 4,
+  wal: 5,
 };
 
 const WORDS: Readonly<Record<string, string>> & Readonly<Record<Way["stream"], string>> = {
@@ -81,6 +82,7 @@ const WORDS: Readonly<Record<string, string>> & Readonly<Record<Way["stream"], s
   updated_at: "its stamp",
   outbox: "the outbox",
   changelog: "the changelog",
+  wal: "the WAL",
 };
 
 function put<K>(maps: Map<K, Map<string, Way>>, key: K, id: string, way: Way): void {

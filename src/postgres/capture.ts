@@ -23,7 +23,14 @@ import { behindPooler } from "./poll/refusals.ts";
 import { seenVersions } from "./poll/seen_versions.ts";
 import { refuseEarlier, type ServerWatch, serverWatch } from "./server_watch.ts";
 import { estimateRows, snapshotKeys } from "./snapshot.ts";
-import type { ChangeStream, Opened, StreamContext, StreamPosition } from "./stream.ts";
+import type {
+  ChangeStream,
+  Opened,
+  ReplicationStart,
+  StreamContext,
+  StreamPosition,
+} from "./stream.ts";
+import type { WalSession } from "./wal/session.ts";
 import type { CapturePlan, Way } from "./ways.ts";
 
 export interface CaptureOptions {
@@ -33,6 +40,8 @@ export interface CaptureOptions {
   readonly readers: Database;
   /** Opens connections under `applicationName`, the readers' too: B tells our own by it. */
   open(connections: number, how: Opened): Database;
+  /** The same for a session that reads the WAL. */
+  replicate(from: ReplicationStart, signal: AbortSignal): Promise<WalSession>;
   readonly applicationName: string;
   readonly settings: StreamSettings;
   readonly pageSize: number;
@@ -43,6 +52,7 @@ export interface CaptureOptions {
 export function openCapture(options: CaptureOptions): ChangeCapture {
   const { plan, readers, observe, applicationName } = options;
   const databases: Database[] = [];
+  const sessions: WalSession[] = [];
   const advanced = notice();
   let identity: SourceIdentity | undefined;
   let watch: ServerWatch | undefined;
@@ -57,6 +67,11 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
       const database = options.open(connections, how ?? {});
       databases.push(database);
       return database;
+    },
+    async replicate(from, signal): Promise<WalSession> {
+      const session = await options.replicate(from, signal);
+      sessions.push(session);
+      return session;
     },
     own: () => ({
       pids: [readers, ...databases].flatMap((database) => database.ownPids()),
@@ -90,6 +105,13 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
         signal,
       ),
     confirmed,
+    stored(cursor: string): void {
+      const { streams } = parseCaptureCursor(cursor);
+      for (const { name, stream } of running) {
+        const found = streams[name];
+        if (found !== undefined) stream.stored?.(found.cursor);
+      }
+    },
     advanced: async (signal) => {
       await advanced.wait(signal);
     },
@@ -97,7 +119,8 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
       await Promise.all(running.map(({ stream }) => stream.settled?.(signal)));
     },
     async [Symbol.asyncDispose](): Promise<void> {
-      await Promise.all(databases.map((database) => database[Symbol.asyncDispose]()));
+      const opened: readonly AsyncDisposable[] = [...sessions, ...databases];
+      await Promise.all(opened.map((each) => each[Symbol.asyncDispose]()));
     },
   };
 

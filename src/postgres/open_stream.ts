@@ -3,6 +3,7 @@ import { captureOutbox } from "./outbox/capture_outbox.ts";
 import { type Arithmetic, captureUpdatedAt } from "./poll/updated_at.ts";
 import type { ChangeStream, StreamContext } from "./stream.ts";
 import { sweepRows } from "./sweep/row_sweep.ts";
+import { captureWal } from "./wal/stream.ts";
 import type { CapturePlan, Way } from "./ways.ts";
 
 export interface StreamSettings {
@@ -39,6 +40,11 @@ export function openStream(
         tables: ways.flatMap((way) => way.kind === "lag" ? [way.table] : []),
         tracking: false,
         marginMs: lagMs,
+      }, context);
+    case "wal":
+      return captureWal({
+        settings: plan.wal ?? missing(name),
+        tables: ways.flatMap((way) => way.kind === "wal" ? [way.table] : []),
       }, context);
     case "changelog":
       return captureChangelog({

@@ -3,10 +3,12 @@ import type { Delivery } from "../core/delivery.ts";
 import type { Observer } from "../core/events.ts";
 import type { Json } from "../core/json.ts";
 import type { SourceIdentity } from "../core/source.ts";
-import type { Database, SessionSettings } from "./client.ts";
+import type { Database } from "./client.ts";
 import type { Clock } from "./poll/listing.ts";
 import type { Micros } from "./poll/micros.ts";
 import type { SeenVersions } from "./poll/seen_versions.ts";
+import type { SessionSettings } from "./session_settings.ts";
+import type { WalSession } from "./wal/session.ts";
 
 /**
  * One way of following some of a source's tables. The capture (capture.ts) is made of these: it
@@ -27,6 +29,8 @@ export interface ChangeStream {
    * acknowledged: a sweep. Absent: there never is any. Needs `live` to run.
    */
   settled?(signal: AbortSignal): Promise<void>;
+  /** `confirmed().cursor` of this or a later moment is stored in every sink. Never throws. */
+  stored?(cursor: Json): void;
   /** A seed is about to read its first row: what becomes visible from now on has to be delivered. */
   seedBegins?(): void;
 }
@@ -68,12 +72,22 @@ export interface Opened {
   readonly settings?: SessionSettings;
 }
 
+/** Where a session begins to read the WAL. */
+export interface ReplicationStart {
+  readonly slot: string;
+  readonly publication: string;
+  /** In bytes. What the slot has confirmed beyond it isn't sent either. */
+  readonly from: bigint;
+}
+
 /** What streams are given to work with. */
 export interface StreamContext {
   /** Shared with snapshots and builds. */
   readonly readers: Database;
   /** Connections of one's own, closed with the capture. */
   open(connections: number, how?: Opened): Database;
+  /** A session that reads the WAL, closed with the capture; see `openWalSession`. */
+  replicate(from: ReplicationStart, signal: AbortSignal): Promise<WalSession>;
   /** All backends of this process, for B to leave out. */
   own(): { readonly pids: readonly number[]; readonly applicationName: string };
   /**

@@ -2,11 +2,13 @@
  * What every capture must do, whatever it is made of (design 3.9). A subject says what its level
  * claims; a case outside of that asserts that the level says so, and that it isn't delivered.
  */
-import { deepEqual, ok } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type postgres from "postgres";
+import type { RetryableError } from "../../src/core/errors.ts";
 import type { TableLevel } from "../../src/core/source.ts";
 import { type CaptureRun, type CaptureRunOptions, runCapture } from "../support/capture_run.ts";
+import { eventually } from "../support/eventually.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 
 export interface CaptureSubject {
@@ -397,6 +399,31 @@ export function exerciseCapture(subject: CaptureSubject): void {
           return ok(/key|delete/.test(levelOf(run).claim), levelOf(run).claim);
         }
         await run.sees([`${subject.hint ? "upsert" : "delete"} item:${old[0]}`], from);
+      });
+
+      test("a truncate is a gap of the next start, which goes on behind it", async () => {
+        if (!subject.claims.truncates) return;
+        let cursor = "";
+        {
+          await using run = await open();
+          await insert(db.sql, fresh(2));
+          await run.caughtUp();
+          await db.sql`TRUNCATE item`;
+          await eventually("its end", () => {
+            cursor = run.cursor();
+            return Promise.resolve(run.failure() !== undefined);
+          });
+          equal((run.failure() as RetryableError).code, "TABLE_TRUNCATED");
+        }
+        await using run = await open({ cursor });
+        deepEqual([...run.anchor.gaps.keys()], ["public.item"]);
+        const ids = fresh();
+        await insert(db.sql, ids);
+        await run.sees(upserts(ids));
+        await run.caughtUp();
+        deepEqual(run.failure(), undefined);
+        // Stored, so that nobody begins before it again.
+        run.cursor();
       });
 
       test("writes that bypass triggers", async () => {

@@ -13,6 +13,7 @@ import { readClock } from "../../src/postgres/poll/listing.ts";
 import { formatMicros } from "../../src/postgres/poll/micros.ts";
 import { planSource, type SourcePlan } from "../../src/postgres/source_plan.ts";
 import type { Opened } from "../../src/postgres/stream.ts";
+import { openWalSession } from "../../src/postgres/wal/session.ts";
 import type { CapturePlan } from "../../src/postgres/ways.ts";
 import { eventually } from "./eventually.ts";
 import { hooked, type StatementHooks } from "./hooked_database.ts";
@@ -47,6 +48,7 @@ export interface CaptureRun extends AsyncDisposable {
   readonly delivered: readonly string[];
   /** While false, deliveries are kept; turning it true acknowledges them. */
   acknowledge: boolean;
+  /** What it confirms, taken to be stored by that: no later run may begin before it. */
   cursor(): string;
   /** Resolves when everything that is committed now is acknowledged, by what it confirms. */
   caughtUp(): Promise<void>;
@@ -98,6 +100,13 @@ export async function runCapture(options: CaptureRunOptions): Promise<CaptureRun
     levels: plan.levels,
     readers,
     open: (connections, how) => hooked(open(connections, how), options),
+    replicate: (from, signal) =>
+      openWalSession({
+        url: options.url,
+        rowSecurity: config.source.rowSecurity,
+        applicationName,
+        ...from,
+      }, signal),
     applicationName,
     settings: {
       marginMs: config.source.poll.marginMs,
@@ -148,7 +157,11 @@ export async function runCapture(options: CaptureRunOptions): Promise<CaptureRun
       acknowledging = value;
       if (value) { for (const delivery of kept.splice(0)) delivery.ack(); }
     },
-    cursor: () => capture.confirmed().cursor,
+    cursor() {
+      const { cursor } = capture.confirmed();
+      capture.stored(cursor);
+      return cursor;
+    },
     async caughtUp(): Promise<void> {
       const target = formatMicros((await readClock(readers, stop.signal)).clock);
       await until(

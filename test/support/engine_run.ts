@@ -13,6 +13,7 @@ import { type Database, openDatabase, type Statement } from "../../src/postgres/
 import { openDocumentBuilder } from "../../src/postgres/documents/build.ts";
 import { planSource } from "../../src/postgres/source_plan.ts";
 import type { Opened } from "../../src/postgres/stream.ts";
+import { openWalSession } from "../../src/postgres/wal/session.ts";
 import { PEOPLE_INDEX } from "./people.ts";
 
 export interface EngineSetup {
@@ -205,6 +206,8 @@ async function openTestPipeline(
       levels: plan.levels,
       readers,
       open,
+      replicate: (from, scope) =>
+        openWalSession({ url: setup.url, rowSecurity, applicationName, ...from }, scope),
       applicationName,
       settings: {
         marginMs: poll.marginMs,
@@ -227,10 +230,11 @@ async function openTestPipeline(
       }),
       sinks: setup.sinks,
       async watch(scope) {
+        let published: string | undefined;
         while (true) {
           await sleep(setup.watchMs ?? 100, scope);
           const now = await planSource(readers, wishes, scope);
-          if (now.digest !== plan.digest) {
+          if (now.digest !== plan.digest || now.published !== (published ??= now.published)) {
             throw new RetryableError("SCHEMA_CHANGED", "Cannot go on: the schema has changed");
           }
         }

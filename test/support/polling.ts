@@ -99,6 +99,7 @@ export async function openPoller(options: PollerOptions): Promise<Poller> {
     levels: [],
     readers,
     open: () => hooked(open(), options, hold),
+    replicate: () => Promise.reject(new Error("Cannot replicate: this polls")),
     applicationName,
     settings: { marginMs, lagMs: 30_000, once: false },
     pageSize,

@@ -7,6 +7,7 @@ import { readIdentity } from "../../src/postgres/identity.ts";
 import { readClock } from "../../src/postgres/poll/listing.ts";
 import { seenVersions } from "../../src/postgres/poll/seen_versions.ts";
 import type { ChangeStream, Opened, Prepared, StreamContext } from "../../src/postgres/stream.ts";
+import { openWalSession, type WalSession } from "../../src/postgres/wal/session.ts";
 import { eventually } from "./eventually.ts";
 import { hooked, type StatementHooks } from "./hooked_database.ts";
 
@@ -34,6 +35,7 @@ export interface StreamRun extends AsyncDisposable {
   readonly delivered: readonly string[];
   /** While false, deliveries are kept; turning it true acknowledges them. */
   acknowledge: boolean;
+  /** What it confirms, taken to be stored by that: no later run may begin before it. */
   cursor(): Json;
   /** Resolves when everything that is committed now is acknowledged, by what `through` says. */
   caughtUp(): Promise<void>;
@@ -70,6 +72,10 @@ export async function runStream(
   const context: StreamContext = {
     readers,
     open,
+    async replicate(from, signal): Promise<WalSession> {
+      const how = { url: options.url, rowSecurity: "refuse", applicationName } as const;
+      return stack.use(await openWalSession({ ...how, ...from }, signal));
+    },
     own: () => ({ pids: opened.flatMap((each) => each.ownPids()), applicationName }),
     saw: () => {},
     seen: seenVersions(50_000),
@@ -128,7 +134,11 @@ export async function runStream(
       acknowledging = value;
       if (value) { for (const delivery of kept.splice(0)) delivery.ack(); }
     },
-    cursor: () => stream.confirmed().cursor,
+    cursor() {
+      const { cursor } = stream.confirmed();
+      stream.stored?.(cursor);
+      return cursor;
+    },
     async caughtUp(): Promise<void> {
       const target = (await readClock(probe, stop.signal)).clock;
       await until("what is committed to be acknowledged", () => {

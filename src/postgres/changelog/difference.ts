@@ -28,6 +28,7 @@ import type { Micros } from "../poll/micros.ts";
 import type { StreamPosition } from "../stream.ts";
 import { formatDifferenceCursor, parseDifferenceCursor } from "./difference_cursor.ts";
 import { begun, type DifferencePosition, legOf, passed, type Place, resumed } from "./legs.ts";
+import { endOfRecord } from "../record_end.ts";
 import { below, covers, fence, parseSnapshot, type Snapshot } from "./snapshot.ts";
 import {
   checkpointStatement,
@@ -280,12 +281,6 @@ export function seenBy(clock: Clock): Snapshot {
 function committedBy(clock: Clock): Snapshot {
   const snapshot = parseSnapshot(clock.snapshot);
   return clock.inRecovery ? { ...snapshot, xmin: snapshot.xmax, xip: [] } : snapshot;
-}
-
-/** Where the record that will be inserted at `lsn` begins, less the page's header: what flushing reaches. */
-function endOfRecord(lsn: bigint): bigint {
-  const inPage = lsn % 8192n;
-  return inPage <= 40n ? lsn - inPage : lsn;
 }
 
 function rowOf(row: Row, width: number): DifferenceRow {
