@@ -9,9 +9,9 @@ import { loadStates } from "../postgres/changelog/registry_state.ts";
 import { type ChangelogStatus, loadStatus } from "../postgres/changelog/registry_status.ts";
 import { forgetStatement, planRemove } from "../postgres/changelog/remove.ts";
 import { lacks, type RequiredTable, requiredTables } from "../postgres/changelog/required.ts";
-import { type Database, openDatabase } from "../postgres/client.ts";
+import type { Database } from "../postgres/client.ts";
 import { prepareDocuments } from "../postgres/documents/prepare.ts";
-import { openSource, uniqueName } from "./source.ts";
+import { openAdmin, openSource } from "./source.ts";
 
 /** Where the changelog is, and who may write there. */
 export interface ChangelogTarget {
@@ -126,7 +126,7 @@ export async function changelogReport(
   const own = await loadChangelog(source, target.schema, tables, signal);
   const database = own?.unusable === undefined || target.adminUrl === undefined
     ? source
-    : stack.use(openAdmin(config, { ...target, apply: false, say: () => {} }));
+    : stack.use(openAdmin(config, { ...target, apply: false }));
   const found = await usableChangelog(database, target.schema, tables, signal);
   if (found === undefined) throw notInstalled(target.schema);
   return {
@@ -201,22 +201,6 @@ async function printOrApply(
   if (!apply) return { sql: renderScripts(scripts, header), tables, left: new Map() };
   const left = await applyScripts(admin, scripts, { ...PATIENCE, say }, signal);
   return { sql: "", tables, left };
-}
-
-/** A transaction in several statements needs a connection of its own: no pooler between. */
-function openAdmin(config: Config, { adminUrl, apply }: ChangelogTarget): Database {
-  const { tls, url } = config.source;
-  const ownTls = adminUrl !== undefined && /[?&]sslmode=/.test(adminUrl);
-  return openDatabase({
-    url: adminUrl ?? url.reveal(),
-    ...(tls === undefined || ownTls ? {} : { tls }),
-    pooler: apply || adminUrl !== undefined ? "none" : config.source.pooler,
-    rowSecurity: "allow",
-    maxConnections: 1,
-    applicationName: uniqueName(),
-    statementTimeoutMs: 60_000,
-    writes: apply,
-  });
 }
 
 /** Ours alone: what else is in there would be granted, altered and dropped with it. */

@@ -19,7 +19,9 @@ export interface Inspection {
   readonly problems: readonly Problem[];
   readonly connections: readonly { readonly to: string; readonly detail: string }[];
   readonly tables: readonly TableLevel[];
-  /** Facts about the source in a line each. */
+  /** Facts about the write-ahead log in a line each. */
+  readonly wal: readonly string[];
+  /** Facts about the changelog in a line each. */
   readonly notes: readonly string[];
   readonly indexes: readonly InspectedIndex[];
 }
@@ -70,6 +72,7 @@ export async function inspect(config: Config, signal: AbortSignal): Promise<Insp
     problems,
     connections,
     tables: plan?.levels ?? [],
+    wal: plan?.walNotes ?? [],
     notes: plan?.notes ?? [],
     indexes: plans.map((each) => ({
       index: each.name,

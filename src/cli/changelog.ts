@@ -10,6 +10,7 @@ import {
 } from "../app/changelog.ts";
 import { FatalError } from "../core/errors.ts";
 import { visible } from "../observe/visible.ts";
+import { checkedAdminUrl } from "./admin_url.ts";
 import { booleanFlag, type Command, type Context, EXIT, textFlag } from "./command.ts";
 import { COMMON_ARGS, loadSettings } from "./settings.ts";
 
@@ -67,7 +68,7 @@ export const changelog: Command = {
     const adminUrl = textFlag(flags, "admin-url");
     const target: ChangelogTarget = {
       schema: config.source.changelog?.schema ?? "driftless",
-      ...(adminUrl === undefined ? {} : { adminUrl: checkedUrl(adminUrl) }),
+      ...(adminUrl === undefined ? {} : { adminUrl: checkedAdminUrl(adminUrl) }),
       apply: booleanFlag(flags, "apply"),
       say: (line) => context.stderr(`${visible(line)}\n`),
     };
@@ -170,14 +171,6 @@ function textOf({ tables, consumers, bytes, canAcknowledge }: ChangelogReport): 
       : ["", "The role of source.url can't acknowledge: run install with --reader, as the owner."]),
   ];
   return `${lines.map(visible).join("\n")}\n`;
-}
-
-function checkedUrl(text: string): string {
-  if (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text)) return text;
-  throw usage(
-    "Cannot read --admin-url: it is no URL of Postgres",
-    "Write it as postgres://user:password@host:5432/database.",
-  );
 }
 
 function usage(message: string, hint: string): FatalError {

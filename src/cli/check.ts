@@ -10,6 +10,7 @@ import { indexLines } from "./index_text.ts";
 import { levelLines, sweepLines } from "./level_text.ts";
 import { countProblems, formatProblems } from "./problems.ts";
 import { COMMON_ARGS } from "./settings.ts";
+import { wrapped } from "./wrapped.ts";
 
 const ARGS: ArgsDef = {
   ...COMMON_ARGS,
@@ -38,7 +39,7 @@ export const check: Command = {
     const path = textFlag(flags, "config") ?? "driftless.jsonc";
     const loaded = await loadConfig(path, context.env);
     const found = loaded.config === undefined || booleanFlag(flags, "offline")
-      ? { problems: [], tables: [], notes: [], indexes: [], connections: [] }
+      ? { problems: [], tables: [], wal: [], notes: [], indexes: [], connections: [] }
       : await inspect(loaded.config, AbortSignal.any([context.stop, context.signal]));
     const problems = [...loaded.problems, ...found.problems.map((each) => loaded.locate(each))];
     const report: Report = {
@@ -80,18 +81,18 @@ interface Report extends Inspection {
 /** Each once, however many tables it would help; commands last. */
 function sqlOf(problems: readonly Problem[], levels: readonly TableLevel[]): readonly string[] {
   const hints = problems.flatMap(({ hint }) => hint !== undefined && isSql(hint) ? [hint] : []);
-  const statements = hints.flatMap((hint) => hint.split(/(?<=;)\n(?=CREATE|ALTER|GRANT|--)/))
+  const statements = hints.flatMap((hint) => hint.split(/(?<=;)\n(?=CREATE|ALTER|GRANT|DO|--)/))
     .filter(isSql).map((each) => each.endsWith(";") ? each : `${each};`);
   const all = [...new Set([...statements, ...levels.flatMap(({ sql }) => sql)])];
   return [...all.filter(isSql), ...all.filter((each) => !isSql(each))];
 }
 
 function isSql(hint: string): boolean {
-  return /^(CREATE|ALTER|GRANT) /.test(hint);
+  return /^(CREATE|ALTER|GRANT|DO) /.test(hint);
 }
 
 function textOf(report: Report, path: string, ok: boolean): string {
-  const { tables, sweeps, notes } = report;
+  const { tables, sweeps, wal, notes } = report;
   const problems = report.problems.map((problem) =>
     problem.hint !== undefined && isSql(problem.hint)
       ? { ...problem, hint: `See "${SQL}" above.` }
@@ -101,6 +102,7 @@ function textOf(report: Report, path: string, ok: boolean): string {
     section("connections", report.connections.map(({ to, detail }) => `${to}: ${detail}`)),
     section("how changes are found", levelLines(tables, report.maxIntervalMs ?? 0)),
     section("sweeps", sweeps === undefined ? [] : sweepLines(sweeps, tables)),
+    section("write-ahead log", wal.flatMap(linesOf).flatMap((line) => wrapped(line, ""))),
     section("changelog", notes),
     ...report.indexes.map((each) => section(`index "${each.index}"`, indexLines(each))),
     section(SQL, report.sql.flatMap(linesOf)),

@@ -13,6 +13,7 @@ import { search } from "./search.ts";
 import { sync } from "./sync.ts";
 import { VERSION } from "./version.ts";
 import { wait } from "./wait.ts";
+import { wal } from "./wal.ts";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   run,
@@ -21,6 +22,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   check,
   search,
   changelog,
+  wal,
   schema,
 };
 

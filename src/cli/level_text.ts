@@ -31,8 +31,15 @@ export function levelLines(
         return wrapped(`Why this way${whose}: ${group[0].why}.`, "  ");
       }),
     ]);
-  const soon = `at once = by the next poll, which comes within ${durationText(maxIntervalMs)}.`;
-  return [...lines, ...meant, "", ...meanings(levels), soon];
+  const soon = [
+    ...(levels.some(({ level }) => level !== "L5")
+      ? [`at once = by the next poll, which comes within ${durationText(maxIntervalMs)}.`]
+      : []),
+    ...(levels.some(({ level }) => level === "L5")
+      ? ["at once, at L5 = as the server sends it, without a poll."]
+      : []),
+  ];
+  return [...lines, ...meant, "", ...meanings(levels), ...soon];
 }
 
 type Group = readonly [TableLevel, ...TableLevel[]];
@@ -76,7 +83,7 @@ export function sweepLines(
     }, tables that are followed by a stamp are read for rows that it ` +
       `didn't show; every ${
         durationText(Math.max(rowsMs, DAY_MS))
-      } those at L4; over and over those ` +
+      } those at L4 and L5; over and over those ` +
       `that are swept alone; each reads for ${share}`;
   return [...wrapped(`keys: ${keys}.`, ""), ...wrapped(`rows: ${rows}.`, "")];
 }

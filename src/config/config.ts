@@ -45,6 +45,8 @@ export interface SourceConfig {
     readonly pageSize: number;
   };
   readonly sweeps: SweepsConfig;
+  /** Absent: not used, permitted or not. */
+  readonly wal?: WalConfig;
   /** Absent: not used, installed or not. */
   readonly changelog?: ChangelogConfig;
   readonly outbox?: OutboxConfig;
@@ -63,6 +65,14 @@ export interface SweepsConfig {
   /** Share of wall time, over 0 to 1. */
   readonly dutyCycle: number;
   readonly massDeletes: boolean;
+}
+
+/** Whose position in the write-ahead log is ours. */
+export interface WalConfig {
+  readonly slot: string;
+  readonly publication: string;
+  /** Bytes of WAL that may be kept for the slot; 0: any number. */
+  readonly maxSlotLag: number;
 }
 
 export interface ChangelogConfig {

@@ -9,7 +9,8 @@ import { SCALAR_FIELD, TRANSFORM } from "./scalars.ts";
 import { configSchema } from "./schema.ts";
 import { SECRET } from "./secret_ref.ts";
 import { SINK } from "./sinks.ts";
-import { DURATION, DURATION_OR_OFF, SIZE } from "./units.ts";
+import { DURATION, DURATION_OR_OFF, SIZE, SIZE_OR_OFF } from "./units.ts";
+import { WAL } from "./wal_section.ts";
 
 /** The JSON Schema of a config file, for editors. */
 export function configJsonSchema(): JsonObject {
@@ -33,9 +34,11 @@ export function configJsonSchema(): JsonObject {
       secret: SECRET,
       sink: SINK,
       size: SIZE,
+      sizeOrOff: SIZE_OR_OFF,
       sweeps: SWEEPS,
       table: TABLE,
       transform: TRANSFORM,
+      wal: WAL,
     },
   });
   // A copy: the converter's result shares parts with the schemas, and `undefined` isn't JSON.

@@ -5,6 +5,7 @@ import type { ConfigPath } from "./config_path.ts";
 import { BARE_PERCENT, decodeUser } from "./decode_user.ts";
 import { LITERAL_SECRET, type Resolver } from "./resolver.ts";
 import { Secret } from "./secret.ts";
+import { defaultSlot } from "./slot_name.ts";
 import type { SecretRef } from "./secret_ref.ts";
 import type { SourceSection, TlsMode, TlsSection } from "./source.ts";
 
@@ -44,6 +45,9 @@ export async function resolveSource(
       pageSize: poll.pageSize,
     },
     ...capturesOf(section),
+    ...(section.wal === undefined
+      ? {}
+      : { wal: { slot: await defaultSlot(parts.url), ...section.wal } }),
     tables,
   };
 }

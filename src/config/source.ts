@@ -13,10 +13,11 @@ import { keysOf } from "./json_value.ts";
 import { column, NOT_A_TABLE, parseTable } from "./names.ts";
 import { secret, type SecretRef } from "./secret_ref.ts";
 import { timeZone } from "./time_zone.ts";
-import { duration, durationOrOff, later, whole, word } from "./units.ts";
+import { duration, durationOrOff, whole, word } from "./units.ts";
+import { wal, type WalSection } from "./wal_section.ts";
 
 export type TlsMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
-export type Capture = "auto" | "updated_at" | "changelog" | "outbox" | "sweep";
+export type Capture = "auto" | "wal" | "updated_at" | "changelog" | "outbox" | "sweep";
 
 /** What is said of one table (`source.tables`). */
 export interface TableSection {
@@ -49,13 +50,21 @@ export interface SourceSection {
     readonly pageSize: number;
   };
   readonly sweeps: SweepsSection;
+  readonly wal: WalSection | undefined;
   readonly changelog: ChangelogSection | undefined;
   readonly outbox: OutboxSection | undefined;
   readonly tables: readonly (TableSection & { readonly table: TableRef })[];
 }
 
-const CAPTURES: readonly Capture[] = ["auto", "updated_at", "changelog", "outbox", "sweep"];
-const capture = word<Capture>(CAPTURES, ["wal"]);
+const CAPTURES: readonly Capture[] = [
+  "auto",
+  "wal",
+  "updated_at",
+  "changelog",
+  "outbox",
+  "sweep",
+];
+const capture = word<Capture>(CAPTURES);
 
 const tls = v.strictObject({
   mode: v.exactOptional(v.pipe(
@@ -163,5 +172,8 @@ export const source: v.GenericSchema<unknown, SourceSection> = v.strictObject({
     v.pipe(changelog, v.description("The log that triggers write; used where it is installed.")),
     {},
   ),
-  wal: v.exactOptional(later("wal")),
+  wal: v.optional(
+    v.pipe(wal, v.description("The server's write-ahead log; used where the role may replicate.")),
+    {},
+  ),
 });

@@ -49,6 +49,12 @@ export const SIZE: v.GenericSchema<unknown, number> = v.pipe(
   v.check((bytes) => bytes >= 1, NOT_A_SIZE),
 );
 
+/** A size, or `0` or `false` to switch the thing off (0 bytes). */
+export const sizeOrOff: v.GenericSchema<unknown, number> = v.lazy((input) => {
+  if (input === undefined) return SIZE_OR_OFF;
+  return input === 0 || input === false ? OFF : size;
+});
+
 /** A whole number from `min` to `max`. */
 export function whole(min: number, max: number): v.GenericSchema<unknown, number> {
   const range = `a whole number from ${min} to ${max}`;
@@ -107,6 +113,8 @@ export function text(what: string): v.GenericSchema<unknown, string> {
 const OFF = v.pipe(v.union([v.literal(0), v.literal(false)]), v.transform(() => 0));
 /** What `durationOrOff` is for an editor. */
 export const DURATION_OR_OFF: v.GenericSchema<unknown, number> = v.union([DURATION, OFF]);
+/** What `sizeOrOff` is for an editor. */
+export const SIZE_OR_OFF: v.GenericSchema<unknown, number> = v.union([SIZE, OFF]);
 
 function toMilliseconds(text: string): number {
   const amount = parseFloat(text);

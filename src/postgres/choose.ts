@@ -17,7 +17,7 @@ import { sweepable } from "./sweep/sweepable.ts";
 import type { SweepSettings, SweptTable, Way } from "./ways.ts";
 
 /** The captures that a config can name. */
-export type CaptureName = "auto" | "updated_at" | "changelog" | "outbox" | "sweep";
+export type CaptureName = "auto" | "wal" | "updated_at" | "changelog" | "outbox" | "sweep";
 
 /** What the config says of a table: `source.tables`. */
 export interface TableSettings extends StampSettings {
@@ -41,6 +41,7 @@ export interface ChooseOptions {
   readonly standby: boolean;
   /** Tables, by `tableId`, whose row versions this role may not read. */
   readonly hidden: ReadonlyMap<string, Refusal>;
+  wal(wish: CaptureTable): Chance;
   changelog(wish: CaptureTable): Chance;
   outbox(wish: CaptureTable): Chance;
 }
@@ -67,6 +68,7 @@ export function choose(
   const byStamp = stampChances(wish, table, options);
   const sweep = sweepChance(wish, table, options);
   const chances: readonly Chance[] = [
+    options.wal(wish),
     options.changelog(wish),
     options.outbox(wish),
     byStamp.tracked,
@@ -102,8 +104,10 @@ export function choose(
   );
   const by = BY[wayName(chosen.way)];
   // What was meant to follow it is to be mended; else a stamp that can't be used is worth a word, but
-  // only where nothing better is there.
-  const unstamped = alarms.length === 0 && chosen.way.kind === "sweep" && asked === "auto"
+  // only where nothing better is there. (A slot or publication that somebody made says little of one
+  // table: what else would help it is said all the same.)
+  const broken = alarms.filter(({ code }) => !code.startsWith("WAL_"));
+  const unstamped = broken.length === 0 && chosen.way.kind === "sweep" && asked === "auto"
     ? refusalOf(byStamp.tracked)
     : undefined;
   const refused = before.flatMap((chance) => refusalOf(chance) ?? []);
@@ -117,7 +121,7 @@ export function choose(
         : [told("warning", unstamped, `${id} is swept alone: ${unstamped.state}`)]),
       ...chosen.problems ?? [],
     ],
-    passed: alarms.length === 0 ? refused : alarms,
+    passed: broken.length === 0 ? refused : alarms,
     asked,
     swept: "way" in sweep && options.sweeps.rowsMs !== undefined
       ? sweptTable(wish, table, chosen.way.kind, options.sweeps.rowsMs)
@@ -127,13 +131,15 @@ export function choose(
 
 /** Places in the order of chances. */
 const CHANCE_OF: Readonly<Record<Exclude<CaptureName, "auto">, number>> = {
-  changelog: 0,
-  outbox: 1,
-  updated_at: 2,
-  sweep: 4,
+  wal: 0,
+  changelog: 1,
+  outbox: 2,
+  updated_at: 3,
+  sweep: 5,
 };
 
 const BY: Readonly<Record<Exclude<CaptureName, "auto">, string>> = {
+  wal: "by the WAL",
   changelog: "by the changelog",
   outbox: "by the outbox",
   updated_at: "by a stamp",

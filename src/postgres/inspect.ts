@@ -2,6 +2,7 @@ import { FatalError } from "../core/errors.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Database } from "./client.ts";
 import { inspectConsumers } from "./inspect_changelog.ts";
+import { inspectWal } from "./inspect_wal.ts";
 import { indexNotes } from "./documents/index_notes.ts";
 import type { LookupNeed } from "./documents/lookups.ts";
 import { type MissingIndex, missingIndexes } from "./documents/missing_indexes.ts";
@@ -26,6 +27,8 @@ export async function describeServer(database: Database, signal: AbortSignal): P
 
 /** What a plan says, and what else a person wants to know. */
 export interface SourceInspection extends SourcePlan {
+  /** Facts in a line each: who reads the WAL, or why nobody does. */
+  readonly walNotes: readonly string[];
   /** Facts in a line each: who reads the changelog. */
   readonly notes: readonly string[];
   /** By index: what is worth knowing of it, in a sentence or two each. */
@@ -50,13 +53,17 @@ export async function inspectSource(
   const consumers = plan.changelogSchema === undefined
     ? { lines: [], problems: [] }
     : await inspectConsumers(database, plan.changelogSchema, signal);
+  const replicated = [...plan.capture.ways].filter(([, [{ kind }]]) => kind === "wal");
+  const wal = inspectWal(plan.wal, replicated.map(([id]) => id), plan.problems);
   return {
     ...plan,
+    walNotes: wal.lines,
     notes: consumers.lines,
     indexNotes: await indexNotes(database, plan.plans, signal),
     problems: [
       ...(plan.catalog.standby ? [onStandby(wishes)] : []),
       ...plan.problems,
+      ...wal.problems,
       ...consumers.problems,
       ...(await missingIndexes(planner, plan.plans, plan.catalog, signal)).map(problemOf),
       ...await stampsAhead(database, polled, signal),

@@ -9,6 +9,8 @@ import type { CatalogTable } from "./catalog.ts";
 import type { Choice } from "./choose.ts";
 import { outboxClaim } from "./outbox/outbox_claims.ts";
 import { ALONE_MS } from "./sweep/bounds.ts";
+import { identityStatement } from "./wal/identity_statement.ts";
+import { SERVER_WIDE } from "./wal/server_refusal.ts";
 import type { OutboxSettings, SweepSettings, Way } from "./ways.ts";
 
 export interface LevelFacts {
@@ -24,6 +26,8 @@ export interface LevelFacts {
   readonly lagMs: number;
   readonly standby: boolean;
   readonly outbox: OutboxSettings["mode"] | undefined;
+  /** The publication sends changes of partitions as their root's. */
+  readonly viaRoot: boolean;
 }
 
 /** The level of the way that was chosen. */
@@ -31,7 +35,7 @@ export function levelOf(way: Way, facts: LevelFacts): TableLevel {
   const { table, choice } = facts;
   const rows = rowSweep(facts);
   const deletes = deletesOf(facts);
-  const base = { table: tableId(table.ref), why: whyOf(way, choice), sql: sqlOf(way, choice) };
+  const base = { table: tableId(table.ref), why: whyOf(way, choice), sql: sqlOf(way, facts) };
   switch (way.kind) {
     case "updated_at": {
       const margin = durationText(way.table.marginMs);
@@ -64,6 +68,32 @@ export function levelOf(way: Way, facts: LevelFacts): TableLevel {
             rows === undefined ? "missed" : `found ${rows} by the row sweep alone`
           }; ` +
           `${unstamped(rows)}; ${deletes.long}`,
+      };
+    }
+    case "wal": {
+      const blind = facts.child && !way.table.seesBefore;
+      return {
+        ...base,
+        level: "L5",
+        capture: "wal",
+        deletes: true,
+        found: { changes: "at once", deletes: "at once" },
+        claim:
+          "every committed insert, update, delete and truncate, whether triggers fire or not " +
+          "(session_replication_role = replica, and what a subscription writes, too), exactly, with " +
+          "no condition on clocks; not what is written while the table is UNLOGGED or out of the " +
+          "publication" +
+          (facts.viaRoot && table.kind === "partitioned"
+            ? ", nor a TRUNCATE of one of its partitions, which the publication doesn't send " +
+              "(publish_via_partition_root)" +
+              (deletes.swept
+                ? `: its documents are taken out ${deletes.short} by comparing keys`
+                : "")
+            : "") +
+          (blind
+            ? `; a row that moves to another parent is ${SOUGHT}: with REPLICA IDENTITY FULL the ` +
+              "WAL says where it was"
+            : ""),
       };
     }
     case "changelog":
@@ -145,6 +175,8 @@ function unstamped(rows: string | undefined): string {
 }
 
 function deletesOf({ root, child, sweeps: { keysMs } }: LevelFacts): {
+  /** Keys are compared. */
+  readonly swept: boolean;
   readonly short: string;
   readonly long: string;
 } {
@@ -159,6 +191,7 @@ function deletesOf({ root, child, sweeps: { keysMs } }: LevelFacts): {
     "the parent too, or install the changelog; one whose key changes, which may hold the parent, " +
     "counts as deleted";
   return {
+    swept,
     short: swept ? child ? `${every}; in parents not` : every : "not seen",
     long: !child ? own : root ? `${own}; ${above}` : above,
   };
@@ -171,16 +204,22 @@ const SOUGHT =
 
 function whyOf({ kind }: Way, { asked, passed }: Choice): string {
   if (asked !== "auto") return `"capture": "${asked}" asks for it`;
+  if (kind === "wal") return "this role may replicate, and the publication has it or gets it";
   if (kind === "changelog") return "the changelog is installed for it, and without a hole";
   if (kind === "outbox") return "source.outbox covers it";
   // Few have an outbox, and nobody misses one.
-  const missed = passed.filter(({ code }) => code !== "OUTBOX_MISSING");
+  const missed = passed.filter(({ code }) => code !== "OUTBOX_MISSING" && !SERVER_WIDE.has(code));
   const states = [...new Set(missed.map(({ state }) => state))];
-  return states.length === 0 ? "there is nothing better without the WAL" : states.join("; ");
+  return states.length === 0 ? "there is nothing better" : states.join("; ");
 }
 
 /** What would lift the level: single statements, and commands as comments. */
-function sqlOf(way: Way, { passed }: Choice): readonly string[] {
+function sqlOf(way: Way, { choice: { passed }, child, table }: LevelFacts): readonly string[] {
+  if (way.kind === "wal") {
+    return child && !way.table.seesBefore ? [identityStatement(way.table, table, true)] : [];
+  }
   if (way.kind === "changelog" || way.kind === "outbox") return [];
-  return [...new Set(passed.flatMap(({ sql }) => sql))];
+  return [
+    ...new Set(passed.flatMap(({ code, sql }) => SERVER_WIDE.has(code) ? [] : sql)),
+  ];
 }

@@ -4,10 +4,11 @@ import type { TableLevel } from "../core/source.ts";
 import { tableId } from "../core/table.ts";
 import type { Catalog } from "./catalog.ts";
 import { loadChangelog } from "./changelog/registry.ts";
-import { requiredTables } from "./changelog/required.ts";
+import { type RequiredTable, requiredTables } from "./changelog/required.ts";
 import { type CaptureName, type Choice, choose, type TableSettings } from "./choose.ts";
 import { changelogChance, type ChangelogFacts, changelogProblems } from "./choose_changelog.ts";
 import { loadOutbox, outboxChance, outboxProblemsOf, type OutboxState } from "./choose_outbox.ts";
+import { loadWalFacts, publishedBy, walChance } from "./choose_wal.ts";
 import { type Database, quote } from "./client.ts";
 import { blindTables } from "./documents/blind_tables.ts";
 import { type CaptureTable, captureTables, endOf, pathsOf } from "./documents/paths.ts";
@@ -17,14 +18,17 @@ import { prepareDocuments, tablesOf } from "./documents/prepare.ts";
 import { levelOf } from "./levels.ts";
 import type { Refusal, StampDefaults } from "./poll/stamps.ts";
 import { unreadableColumns } from "./sweep/sweepable.ts";
+import type { WalFacts } from "./wal/facts.ts";
 import type {
   CapturePlan,
   ChangelogSettings,
   OutboxSettings,
   SweepSettings,
   SweptTable,
+  WalSettings,
   Way,
 } from "./ways.ts";
+import { walProblems, walToldOnce } from "./wal_problems.ts";
 
 export type { TableSettings };
 
@@ -39,6 +43,8 @@ export interface SourceWishes {
   /** 0: no table is followed by a lag. */
   readonly lagMs: number;
   readonly sweeps: SweepSettings;
+  /** Absent: not used, permitted or not. */
+  readonly wal?: WalSettings;
   /** Absent: not used, installed or not. */
   readonly changelog?: ChangelogSettings;
   readonly outbox?: OutboxSettings;
@@ -55,6 +61,13 @@ export interface SourcePlan {
   readonly problems: readonly Problem[];
   /** Where a changelog is installed that this role can read, for any table or none. */
   readonly changelogSchema: string | undefined;
+  /** What the server says of its WAL, and of those who read it. */
+  readonly wal: WalFacts;
+  /**
+   * By what the tables that the WAL follows are published; "" where none is. A table that leaves the
+   * publication is seen here alone: the plans would put it back.
+   */
+  readonly published: string;
   /** Another digest later means that the plans no longer are what would be planned. */
   readonly digest: string;
 }
@@ -87,6 +100,7 @@ export async function planSource(
     ? undefined
     : await loadOutbox(database, wishes.outbox, signal);
   const facts: SourceFacts = {
+    wal: await loadWalFacts(database, wishes, { oids, role: catalog.role }, signal),
     installed,
     outbox,
     hidden: await loadHidden(database, catalog, signal),
@@ -106,15 +120,17 @@ export async function planSource(
   );
   const swept = [...choices.values()].flatMap((choice) => choice.swept ?? [])
     .filter(({ alone }) => !alone);
+  const used = [...ways.values()].some(([{ kind }]) => kind === "wal");
   const problems = [
     ...found,
     ...unusedSettings(wishes),
     ...changelogProblems({ ...installed, required: new Map() }, catalog.standby),
     ...outboxProblemsOf(outbox, (id) => chosen.get(id)?.ways.length !== 0),
-    ...[...chosen.values()].flatMap((choice) => choice.problems),
+    ...walToldOnce([...chosen.values()].flatMap((choice) => choice.problems)),
   ];
-  const levels = levelsOf(served, catalog, choices, wishes);
-  const blind = blindTables(served, catalog, levels);
+  const levels = levelsOf(served, catalog, choices, wishes, facts.wal);
+  const first = new Map([...ways].map(([id, [way]]) => [id, way]));
+  const blind = blindTables(served, catalog, first);
   return {
     catalog,
     plans: served.map((plan) => bearRefs(plan, blind)),
@@ -122,20 +138,25 @@ export async function planSource(
       ways,
       swept,
       sweeps: wishes.sweeps,
+      ...(wishes.wal === undefined ? {} : { wal: wishes.wal }),
       ...(wishes.changelog === undefined ? {} : { changelog: wishes.changelog }),
       ...(wishes.outbox === undefined ? {} : { outbox: wishes.outbox }),
     },
     levels,
-    problems,
+    // Not part of the digest: who reads the slot comes and goes.
+    problems: [...problems, ...walProblems(facts.wal, used, problems)],
     changelogSchema: installed.found !== undefined && installed.found.unusable === undefined
       ? wishes.changelog?.schema
       : undefined,
+    wal: facts.wal,
+    published: publishedBy(facts.wal, first),
     digest: digestOf(served, ways, swept, problems),
   };
 }
 
 /** What was read of the database beside its catalog. */
 interface SourceFacts {
+  readonly wal: WalFacts;
   readonly installed: Omit<ChangelogFacts, "required">;
   readonly outbox: OutboxState | undefined;
   readonly hidden: ReadonlyMap<string, Refusal>;
@@ -163,13 +184,15 @@ function chooseAll(
   plans: readonly PlannedIndex[],
   catalog: Catalog,
   wishes: SourceWishes,
-  { installed, outbox, hidden }: SourceFacts,
+  { wal, installed, outbox, hidden }: SourceFacts,
 ): ReadonlyMap<string, Choice> {
-  const changelog = { ...installed, required: requiredTables(plans, catalog) };
+  const required: ReadonlyMap<string, RequiredTable> = requiredTables(plans, catalog);
+  const changelog = { ...installed, required };
   const options = {
     ...wishes,
     standby: catalog.standby,
     hidden,
+    wal: (wish: CaptureTable) => walChance(wish, wal, required.get(tableId(wish.table))),
     changelog: (wish: CaptureTable) => changelogChance(wish, changelog),
     outbox: (wish: CaptureTable) => outboxChance(wish, outbox),
   };
@@ -188,6 +211,7 @@ function levelsOf(
   catalog: Catalog,
   choices: ReadonlyMap<string, Choice>,
   { sweeps: { keysMs, ...rest }, rowSecurity, lagMs, outbox }: SourceWishes,
+  wal: WalFacts,
 ): readonly TableLevel[] {
   // Rows that are hidden would look deleted: then no keys are compared.
   const sweeps = { ...rest, keysMs: rowSecurity === "allow" ? undefined : keysMs };
@@ -218,6 +242,7 @@ function levelsOf(
         lagMs,
         standby: catalog.standby,
         outbox: outbox?.mode,
+        viaRoot: wal.server?.publication?.viaRoot === true,
       }),
     ];
   });
@@ -231,7 +256,14 @@ function digestOf(
   problems: readonly Problem[],
 ): string {
   const facts = plans.map(({ name, hash, fingerprint }) => [name, hash, fingerprint]);
-  return JSON.stringify([facts, [...ways], swept, problems]);
+  return JSON.stringify([facts, [...ways], swept, problems.flatMap(lasting)]);
+}
+
+/** Making slot and publication changes what is said of tables that can't use them. */
+function lasting(problem: Problem): readonly unknown[] {
+  const { code, path, severity } = problem;
+  if (!code.startsWith("WAL_")) return [problem];
+  return severity === "error" ? [[code, path]] : [];
 }
 
 /** Settings of tables that no index names: most likely of a misspelt one. */

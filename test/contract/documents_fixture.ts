@@ -20,6 +20,7 @@ import {
   type Statement,
 } from "../../src/postgres/client.ts";
 import { blindTables } from "../../src/postgres/documents/blind_tables.ts";
+import type { Way } from "../../src/postgres/ways.ts";
 import { openDocumentBuilder } from "../../src/postgres/documents/build.ts";
 import { bearRefs } from "../../src/postgres/documents/plan.ts";
 import { type PreparedDocuments, prepareDocuments } from "../../src/postgres/documents/prepare.ts";
@@ -163,8 +164,8 @@ export async function openFixture(ddl: string, major: 18 | 15 = 18): Promise<Fix
       const found = await prepare(descriptions);
       deepEqual(found.problems.filter(({ severity }) => severity === "error"), []);
       const { catalog } = found;
-      const levels = (refs?.seen ?? []).map((table) => ({ table, capture: "changelog" as const }));
-      const blind = blindTables(found.plans, catalog, levels);
+      const seen = new Map((refs?.seen ?? []).map((id) => [id, SEEN]));
+      const blind = blindTables(found.plans, catalog, seen);
       const plans = refs === undefined
         ? found.plans
         : found.plans.map((plan) => bearRefs(plan, blind));
@@ -221,3 +222,11 @@ export async function openFixture(ddl: string, major: 18 | 15 = 18): Promise<Fix
 export function columns(values: Record<string, string | null>): Columns {
   return values;
 }
+
+/** A way that tells what a row was before. */
+const SEEN: Way = {
+  kind: "changelog",
+  stream: "changelog",
+  signature: "",
+  table: { table: { schema: "public", name: "any" }, id: "public.any", oid: "1", key: [] },
+};

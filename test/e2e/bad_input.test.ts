@@ -108,6 +108,18 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: "the WAL that is asked for, of a role that may not replicate",
+    config: () => ({
+      ...index("unstamped", { name: "text" }),
+      source: { url: db.readerUrl, capture: "wal" },
+    }),
+    code: 2,
+    says: [
+      /Cannot follow public\.unstamped by the WAL: role \w+ lacks REPLICATION/,
+      /ALTER ROLE \S+ REPLICATION;/,
+    ],
+  },
+  {
     name: "no index on the stamp that is asked for",
     config: () => ({ ...index("unindexed", { id: "long" }), source: byStamp() }),
     code: 2,

@@ -26,7 +26,7 @@ async function problemsOf(text: string, env = ENV, files: Files = {}): Promise<r
 const MANY = `{
   "sorce": {},
   "source": {
-    "capture": "wal",
+    "capture": "wall",
     "poler": "none",
     "pooller": "none",
     "poll": { "minInterval": 250, "pageSize": 0 },
@@ -82,7 +82,7 @@ const MANY = `{
 
 const MANY_FOUND: readonly [line: number, path: string, message: RegExp, hint: RegExp][] = [
   [2, "sorce", /Unknown key "sorce"/, /Did you mean "source"\?/],
-  [4, "source.capture", /"wal" is not supported yet/, /"auto", "updated_at", "changelog"/],
+  [4, "source.capture", /"wall" can't stand here/, /Did you mean "wal"/],
   [5, "source.poler", /Unknown key/, /"pooler"/],
   [6, "source.pooller", /Unknown key/, /"pooler"/],
   [7, "source.poll.minInterval", /Expected a duration/, /"250ms"/],

@@ -49,24 +49,22 @@ describe("captures", () => {
 
   test("can each be switched off", async () => {
     for (const off of [false, 0]) {
-      const section = { poll: { lag: off }, sweeps: off, changelog: off, outbox: off };
-      const { poll, sweeps, changelog, outbox } = await sourceOf(section);
+      const section = { poll: { lag: off }, sweeps: off, wal: off, changelog: off, outbox: off };
+      const { poll, sweeps, wal, changelog, outbox } = await sourceOf(section);
       assert.equal(poll.lagMs, 0);
       assert.deepEqual([sweeps.keysMs, sweeps.rowsMs], [undefined, undefined]);
-      assert.deepEqual([changelog, outbox], [undefined, undefined]);
+      assert.deepEqual([wal, changelog, outbox], [undefined, undefined, undefined]);
     }
     const one = await sourceOf({ sweeps: { keys: false, rows: "10m" } });
     assert.deepEqual([one.sweeps.keysMs, one.sweeps.rowsMs], [undefined, 600_000]);
   });
 
   test("are named for the whole source or for a table", async () => {
-    for (const capture of ["auto", "updated_at", "changelog", "outbox", "sweep"]) {
+    for (const capture of ["auto", "wal", "updated_at", "changelog", "outbox", "sweep"]) {
       const source = await sourceOf({ capture, tables: { a: { capture } } });
       assert.equal(source.capture, capture);
       assert.equal(source.tables.get("public.a")?.capture, capture);
     }
-    const [wal = ""] = await problemsOf({ capture: "wal" });
-    assert.match(wal, /source\.capture: "wal" is not supported yet/);
   });
 });
 
@@ -151,5 +149,66 @@ test("sweeps and the changelog refuse what they can't take", async () => {
     const found = await problemsOf(source);
     assert.equal(found.length, 1, found.join("\n"));
     assert.match(found[0] ?? "", says);
+  }
+});
+
+describe("the WAL", () => {
+  const walOf = async (wal: unknown, url = "postgres://reader@localhost/shop") => {
+    const source = { url, ...(wal === undefined ? {} : { wal }) };
+    const { config } = await load(source);
+    return config?.source.wal;
+  };
+
+  test("is used where it is permitted, through a slot that bears the database's name", async () => {
+    const usual = { slot: "driftless_shop", publication: "driftless", maxSlotLag: 10_000_000_000 };
+    assert.deepEqual(await walOf(undefined), usual);
+    assert.deepEqual(await walOf({}), usual);
+    const named = { slot: "a_1", publication: "sync", maxSlotLag: "512MiB" };
+    assert.deepEqual(await walOf(named), { ...named, maxSlotLag: 512 * 1024 * 1024 });
+    for (const off of [false, 0]) {
+      assert.equal((await walOf({ maxSlotLag: off }))?.maxSlotLag, 0);
+      assert.equal(await walOf(off), undefined);
+    }
+  });
+
+  test("has a slot for each database whose name Postgres takes, and that no other one's is", async () => {
+    const slotOf = async (url: string) => (await walOf({}, url))?.slot ?? "";
+    assert.equal(await slotOf("postgres://me:pw@a:1,b:2/shop?sslmode=disable"), "driftless_shop");
+    assert.equal(await slotOf("postgres://someone@localhost"), "driftless_someone");
+    const odd = [
+      "Shop",
+      "my-shop",
+      "my.shop",
+      "my%20shop",
+      "\u00fcber",
+      "x".repeat(54),
+      "x".repeat(63),
+    ];
+    const slots = await Promise.all(
+      ["shop", "my_shop", "x".repeat(53), ...odd].map((name) => slotOf(`postgres://me@h/${name}`)),
+    );
+    for (const slot of slots) assert.match(slot, /^driftless_[a-z0-9_]{1,53}$/);
+    assert.equal(new Set(slots).size, slots.length, slots.join("\n"));
+    for (const slot of slots.slice(3)) assert.match(slot, /_[0-9a-f]{8}$/);
+    assert.equal(slots[2], `driftless_${"x".repeat(53)}`);
+  });
+
+  const wrong: readonly [unknown, RegExp][] = [
+    [true, /source\.wal: Expected an object/],
+    [{ slot: "Driftless" }, /source\.wal\.slot: Expected a name of small letters/],
+    [{ slot: "a-b" }, /small letters, digits and underscores/],
+    [{ slot: "x".repeat(64) }, /63 at most/],
+    [{ slot: "" }, /Expected a name/],
+    [{ publication: 'p"q' }, /source\.wal\.publication: Expected a name of small letters/],
+    [{ maxSlotLag: 10 }, /source\.wal\.maxSlotLag: Expected a size/],
+    [{ maxSlotLag: "10" }, /Expected a size/],
+    [{ slots: "a" }, /Did you mean "slot"/],
+  ];
+  for (const [wal, says] of wrong) {
+    test(`refuses ${JSON.stringify(wal).slice(0, 40)} with what to do`, async () => {
+      const found = await problemsOf({ wal });
+      assert.equal(found.length, 1, found.join("\n"));
+      assert.match(found[0] ?? "", says);
+    });
   }
 });

@@ -49,6 +49,7 @@ describe("defaults", () => {
         pageSize: 5000,
       },
       sweeps: { keysMs: 900_000, rowsMs: 3_600_000, dutyCycle: 0.1, massDeletes: false },
+      wal: { slot: "driftless_shop", publication: "driftless", maxSlotLag: 10_000_000_000 },
       changelog: { schema: "driftless", consumer: "default", retentionMs: 86_400_000 },
       tables: new Map(),
     });
@@ -138,15 +139,11 @@ test("values in units are read, and 0 or false switches off", async () => {
 test("sections of later work are accepted when absent or off", async () => {
   for (const off of [false, 0]) {
     await good({
-      source: { wal: off },
       server: off,
       lease: off,
     }, URL_ENV);
   }
   const later = [
-    { source: { wal: { slot: "driftless" } } },
-    { source: { capture: "wal" } },
-    { source: { tables: { a: { capture: "wal" } } } },
     { server: {} },
     { lease: { ttl: "15s" } },
     { onRejected: "deadLetter" },

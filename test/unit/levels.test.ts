@@ -18,6 +18,7 @@ const OPTIONS: ChooseOptions = {
   sweeps: { keysMs: 900_000, rowsMs: 3_600_000, dutyCycle: 0.1, massDeletes: false },
   standby: false,
   hidden: new Map(),
+  wal: () => refused("WAL_ROLE", "no replication"),
   changelog: () => refused("CHANGELOG_MISSING", "no changelog"),
   outbox: () => refused("OUTBOX_MISSING", "no outbox"),
 };
@@ -129,7 +130,7 @@ describe("a row sweep", () => {
         lagMs: 0,
         standby: false,
       };
-      return way && levelOf(way, { ...facts, outbox: undefined }).found.changes;
+      return way && levelOf(way, { ...facts, outbox: undefined, viaRoot: false }).found.changes;
     };
     equal(foundIn(0), "within 1 min");
     equal(foundIn(1_000_000), "within 13 min");
@@ -152,7 +153,7 @@ test("what a row's delete means depends on the documents that it is part of", ()
       lagMs: 0,
       standby: false,
     };
-    const level = way && levelOf(way, { ...facts, outbox: undefined });
+    const level = way && levelOf(way, { ...facts, outbox: undefined, viaRoot: false });
     return `${level?.found.deletes}: ${level?.claim}`;
   };
   match(claimOf(true, false), /^within 15 min: .*taken out within 15 min by comparing keys$/);
@@ -167,10 +168,73 @@ test("what is written past triggers is found by the row sweep, not what it left"
   const claimOf = (child: boolean) => {
     const { sweeps } = OPTIONS;
     const place = { choice, table: table(), root: true, child, sweeps, sweptPages: 0, lagMs: 0 };
-    return way && levelOf(way, { ...place, standby: false, outbox: undefined }).claim;
+    return way &&
+      levelOf(way, { ...place, standby: false, outbox: undefined, viaRoot: false }).claim;
   };
   match(claimOf(true) ?? "", /by the row sweep, not so the document that such a row left$/);
   match(claimOf(false) ?? "", /by the row sweep$/);
+});
+
+test("the WAL shows where a row was if its replica identity has that, and claims no more than it is sent", () => {
+  const levelBy = (
+    seesBefore: boolean,
+    { child = true, viaRoot = false, given = table() }: {
+      child?: boolean;
+      viaRoot?: boolean;
+      given?: CatalogTable;
+    } = {},
+  ) => {
+    const replicated: Chance = {
+      way: {
+        kind: "wal",
+        stream: "wal",
+        signature: "s",
+        table: { ...WISH, id: "public.t", oid: "1", columns: [], seesBefore },
+      },
+    };
+    const choice = choose(WISH, given, { ...OPTIONS, wal: () => replicated });
+    const [way] = choice.ways;
+    const { sweeps } = OPTIONS;
+    const place = { choice, table: given, root: true, child, sweeps, sweptPages: 0, lagMs: 0 };
+    const level = way && levelOf(way, { ...place, standby: false, outbox: undefined, viaRoot });
+    deepEqual([level?.level, level?.capture, level?.deletes], ["L5", "wal", true]);
+    return { claim: level?.claim ?? "", sql: level?.sql ?? [], swept: choice.swept?.everyMs };
+  };
+  match(
+    levelBy(false).claim,
+    /looked for in the documents .* with REPLICA IDENTITY FULL the WAL says/,
+  );
+  deepEqual(levelBy(false).sql, ["ALTER TABLE public.t REPLICA IDENTITY FULL;"]);
+  for (const seen of [levelBy(true), levelBy(false, { child: false })]) {
+    doesNotMatch(seen.claim, /parent/);
+    deepEqual(seen.sql, []);
+  }
+  equal(levelBy(true).swept, 86_400_000);
+  const given = table(undefined, { kind: "partitioned" });
+  doesNotMatch(levelBy(true, { given }).claim, /TRUNCATE/);
+  doesNotMatch(levelBy(true, { viaRoot: true }).claim, /TRUNCATE/);
+  match(
+    levelBy(true, { given, viaRoot: true }).claim,
+    /nor a TRUNCATE of one of its partitions, .*: its documents are taken out within 15 min; in/,
+  );
+});
+
+test("what keeps the whole server's WAL from being followed is no reason of a table's", () => {
+  const choice = choose(WISH, table(), OPTIONS);
+  const [way] = choice.ways;
+  const { sweeps } = OPTIONS;
+  const place = {
+    choice,
+    table: table(),
+    root: true,
+    child: false,
+    sweeps,
+    sweptPages: 0,
+    lagMs: 0,
+  };
+  const level = way &&
+    levelOf(way, { ...place, standby: false, outbox: undefined, viaRoot: false });
+  equal(level?.why, "no changelog");
 });
 
 test("the parent of a row that an outbox hints at and that is gone is found where sinks can be asked, and the claim says so", () => {
@@ -187,7 +251,7 @@ test("the parent of a row that an outbox hints at and that is gone is found wher
   const claimOf = (child: boolean) => {
     const { sweeps } = OPTIONS;
     const place = { choice, table: table(), root: true, child, sweeps, sweptPages: 0, lagMs: 0 };
-    return way && levelOf(way, { ...place, standby: false, outbox: "xid" }).claim;
+    return way && levelOf(way, { ...place, standby: false, outbox: "xid", viaRoot: false }).claim;
   };
   match(
     claimOf(true) ?? "",

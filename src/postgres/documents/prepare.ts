@@ -31,7 +31,7 @@ export async function prepareDocuments(
   const expressions = await describeExpressions(database, descriptions, catalog, signal);
   const { plans, problems } = planIndexes(descriptions, catalog, { ...options, expressions });
   // How tables are followed isn't chosen yet: with every ref that a build may have to name.
-  const blind = blindTables(plans, catalog, []);
+  const blind = blindTables(plans, catalog, new Map());
   const sound: PlannedIndex[] = [];
   const unsound: Problem[] = [];
   for (const plan of plans) {

@@ -6,6 +6,7 @@ import type { FieldDescription, IndexDescription } from "../../../src/core/descr
 import { tableId } from "../../../src/core/table.ts";
 import type { Catalog } from "../../../src/postgres/catalog.ts";
 import { blindTables } from "../../../src/postgres/documents/blind_tables.ts";
+import type { Way } from "../../../src/postgres/ways.ts";
 import { bearRefs, planIndexes, type PlannedIndex } from "../../../src/postgres/documents/plan.ts";
 import { refText } from "../../../src/postgres/documents/refs.ts";
 import { overNoKeys } from "../../../src/postgres/documents/render_build.ts";
@@ -73,13 +74,15 @@ test("where what was before was seen, a link that the log left out is read with 
 test("a plan bears refs of the tables that don't show what was before, and of no others", () => {
   const { plans, catalog } = shop();
   const bearing = (...seen: string[]) => {
-    const levels = seen.map((table) => ({ table, capture: "changelog" as const }));
-    const blind = blindTables(plans, catalog, levels);
+    const blind = blindTables(plans, catalog, new Map(seen.map((id) => [id, logged(id)])));
     return plans.map((plan) => bearRefs(plan, blind));
   };
   deepEqual(bearing().map(({ refs }) => refs), [["public.orders"], ["public.orders"], []]);
-  const outbox = [{ table: "public.orders", capture: "outbox" as const }];
-  equal(blindTables(plans, catalog, outbox).has("public.orders"), true);
+  const isBlind = (way: Way) =>
+    blindTables(plans, catalog, new Map([["public.orders", way]])).has("public.orders");
+  equal(isBlind(hinted("public.orders")), true);
+  equal(isBlind(replicated("public.orders", false)), true);
+  equal(isBlind(replicated("public.orders", true)), false);
   // What needs none is what it would be without: not a column more.
   deepEqual(bearing("public.orders"), plans);
   deepEqual(bearing()[2], plans[2]);
@@ -93,6 +96,22 @@ test("a plan bears refs of the tables that don't show what was before, and of no
     ...plans.map(({ hash, fingerprint }) => [hash, fingerprint]),
   ]);
 });
+
+function logged(id: string): Way {
+  const table = { table: { schema: "public", name: id }, id, oid: "1", key: ["id"] };
+  return { kind: "changelog", stream: "changelog", signature: "", table };
+}
+
+function hinted(id: string): Way {
+  const table = { table: { schema: "public", name: id }, id, key: ["id"], names: [] };
+  return { kind: "outbox", stream: "outbox", signature: "", table };
+}
+
+function replicated(id: string, seesBefore: boolean): Way {
+  const ref = { schema: "public", name: id };
+  const table = { table: ref, id, oid: "1", key: ["id"], joinColumns: [], columns: [], seesBefore };
+  return { kind: "wal", stream: "wal", signature: "", table };
+}
 
 /** Users with their orders and roles, twice; orders with their user. */
 function shop(): {

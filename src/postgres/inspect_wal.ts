@@ -1,0 +1,128 @@
+import type { Problem } from "../core/problem.ts";
+import type { SlotState, WalFacts } from "./wal/facts.ts";
+import { serverRefusal } from "./wal/server_refusal.ts";
+import type { WalSettings } from "./ways.ts";
+
+/**
+ * How following the WAL stands: a line each, and what a person had better know in time. `told`: why
+ * it can't be followed at all is said already. Pure.
+ */
+export function inspectWal(
+  facts: WalFacts,
+  followed: readonly string[],
+  told: readonly Problem[],
+): { readonly lines: readonly string[]; readonly problems: readonly Problem[] } {
+  const { settings, server, wanted } = facts;
+  if (settings === undefined || server === undefined) return NOTHING;
+  const refusal = serverRefusal(facts);
+  const ours = refusal === undefined || server.slot?.plugin === "pgoutput" &&
+      server.slot.database === server.database
+    ? server.slot
+    : undefined;
+  const { publication } = server;
+  if (refusal === undefined && followed.length === 0 && ours === undefined) return NOTHING;
+  if (refusal !== undefined && wanted.size === 0 && ours === undefined) return NOTHING;
+  const lines = [
+    ...(refusal === undefined || told.some(({ code }) => code === refusal.code) ? [] : [
+      `not used: ${refusal.state}`,
+      "It would show every change as it happens, deletes and what fires no trigger too (L5).",
+      ...(refusal.sql.length > 0 ? refusal.sql : [refusal.hint]),
+      '"wal": false in source: it isn\'t looked at again.',
+    ]),
+    ...(ours === undefined ? [] : [slotLine(ours)]),
+    ...(refusal === undefined && ours === undefined
+      ? [`slot "${settings.slot}": not there yet, run makes it`]
+      : []),
+    ...(refusal !== undefined || followed.length === 0
+      ? []
+      : publication === undefined
+      ? [`publication "${settings.publication}": not there yet, run makes it`]
+      : [publicationLine(facts, followed)]),
+  ];
+  return { lines, problems: ours === undefined ? [] : slotProblems(ours, settings) };
+}
+
+const NOTHING = { lines: [], problems: [] };
+
+function slotLine({ name, walStatus, invalid, retained, safe, holder }: SlotState): string {
+  const state = invalid === undefined ? `${STATES[walStatus] ?? walStatus}` : `lost (${invalid})`;
+  const room = safe === undefined ? "" : `; lost when ${sizeText(safe)} more are written`;
+  const who = holder === undefined ? "nobody reads it now" : `read by ${holderText(holder)}`;
+  const kept = invalid === undefined ? `; ${sizeText(retained)} of WAL are kept for it${room}` : "";
+  return `slot "${name}": ${state}; ${who}${kept}`;
+}
+
+function holderText({ pid, application, address }: NonNullable<SlotState["holder"]>): string {
+  const named = [application, address].filter((each) => each !== "").join(", ");
+  return `pid ${pid}${named === "" ? "" : ` (${named})`}`;
+}
+
+/** `pg_replication_slots.wal_status`. */
+const STATES: Readonly<Record<string, string>> = {
+  reserved: "well",
+  extended: "well, but behind by more than max_wal_size",
+  unreserved: "about to be lost",
+  lost: "lost",
+};
+
+function publicationLine(
+  { settings, server }: WalFacts,
+  followed: readonly string[],
+): string {
+  const joining = followed.filter((id) => server?.tables.get(id)?.published === undefined);
+  const what = server?.publication?.allTables === true
+    ? "sends all tables"
+    : joining.length === 0
+    ? `sends the ${followed.length === 1 ? "table" : `${followed.length} tables`} needed`
+    : `run adds ${joining.join(", ")}`;
+  return `publication "${settings?.publication}": ${what}`;
+}
+
+function slotProblems(
+  slot: SlotState,
+  { maxSlotLag }: WalSettings,
+): readonly Problem[] {
+  const { name, invalid, walStatus, retained, holder } = slot;
+  const warn = (code: string, message: string, hint: string): Problem => ({
+    severity: "warning",
+    code,
+    path: "source.wal",
+    message,
+    hint,
+  });
+  const drop = "If it isn't needed any more: driftless wal drop --apply";
+  if (invalid !== undefined || walStatus === "lost") {
+    return [warn(
+      "WAL_SLOT_LOST",
+      `Slot "${name}" is lost (${invalid ?? "the server has removed its WAL"}): what was ` +
+        "changed since can't be read from it",
+      "The next run makes it anew and fills the indexes again from their tables.\n" +
+        "max_slot_wal_keep_size says how much WAL the server keeps for a slot.",
+    )];
+  }
+  const remedy = holder === undefined
+    ? `Nobody reads it: start driftless.\n${drop}`
+    : "Its reader is behind: see its log for what it waits for (a sink, or a transaction).";
+  if (walStatus === "unreserved") {
+    return [warn(
+      "WAL_SLOT_UNRESERVED",
+      `Slot "${name}" is about to be lost: the server may remove the WAL that it needs at any ` +
+        "checkpoint",
+      `${remedy}\nmax_slot_wal_keep_size says how much WAL the server keeps for a slot.`,
+    )];
+  }
+  if (maxSlotLag === 0 || Number(retained) <= maxSlotLag / 2) return [];
+  return [warn(
+    "WAL_SLOT_LAGS",
+    `Slot "${name}" keeps ${sizeText(retained)} of WAL on the server's disk; from ` +
+      `${sizeText(BigInt(maxSlotLag))} on (source.wal.maxSlotLag) a run drops it, and fills the ` +
+      "indexes anew",
+    remedy,
+  )];
+}
+
+/** Of three digits or so: 12.3 MiB, 4.0 GiB. */
+function sizeText(bytes: bigint): string {
+  const mebibytes = Number(bytes) / 1_048_576;
+  return mebibytes < 1024 ? `${mebibytes.toFixed(1)} MiB` : `${(mebibytes / 1024).toFixed(1)} GiB`;
+}
