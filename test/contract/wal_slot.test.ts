@@ -187,6 +187,14 @@ for (const major of [18, 15] as const) {
       );
       assert.equal(looks, 4);
       await createSlot(database, name, signal);
+      const closing = hooked(database, {
+        before: () =>
+          Promise.reject(new RetryableError("57P03", "Cannot connect: it is shutting down")),
+      });
+      await assert.rejects(
+        watchSlot({ ...watch, database: closing }, signal),
+        (error) => error instanceof RetryableError && error.code === "57P03",
+      );
       const lost = hooked(database, {
         after: (_statement, rows) => rows.map((row) => row.with(8, "lost")),
       });

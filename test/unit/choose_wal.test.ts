@@ -31,6 +31,7 @@ const SERVER: WalServer = {
   version: 180_000,
   database: "shop",
   inRecovery: false,
+  standbyNames: "",
   pooled: false,
   walLevel: "logical",
   mayReplicate: true,
@@ -151,6 +152,13 @@ describe("a server that no table can be followed on by its WAL", () => {
       "WAL_LEVEL",
       /wal_level is replica and has to be logical, which takes a restart/,
       "ALTER SYSTEM SET wal_level = logical;",
+    ],
+    [
+      "would have commits wait for whoever replicates",
+      { standbyNames: "FIRST 1 (*)" },
+      "WAL_SYNCHRONOUS",
+      /synchronous_standby_names is FIRST 1 \(\*\).*commits wait for/,
+      "ALTER SYSTEM SET synchronous_standby_names = 'name_of_your_standby';",
     ],
     [
       "doesn't let the role",

@@ -22,6 +22,8 @@ export interface WalServer {
   readonly pooled: boolean;
   /** `wal_level`. */
   readonly walLevel: string;
+  /** `synchronous_standby_names`. */
+  readonly standbyNames: string;
   /** The role may use replication: REPLICATION, superuser, or a member of a provider's role that may. */
   readonly mayReplicate: boolean;
   readonly slots: { readonly used: number; readonly max: number };

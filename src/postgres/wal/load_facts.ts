@@ -26,6 +26,7 @@ export async function loadWal(
     inRecovery: row?.[1] === "t",
     pooled: database.pooled,
     walLevel: row?.[2] ?? "",
+    standbyNames: row?.[9] ?? "",
     mayReplicate: row?.[3] === "t",
     slots: { used: Number(row?.[4]), max: Number(row?.[5]) },
     idleSlots: JSON.parse(row?.[6] ?? "[]") as string[],
@@ -45,4 +46,5 @@ SELECT current_setting('server_version_num'), pg_is_in_recovery(), current_setti
   (SELECT count(*) FROM pg_replication_slots), current_setting('max_replication_slots'),
   (SELECT json_agg(s.slot_name ORDER BY s.slot_name)::text FROM pg_replication_slots s
    WHERE NOT s.active AND NOT s.temporary AND s.slot_name <> $1),
-  has_database_privilege(current_database(), 'CREATE'), current_database()`;
+  has_database_privilege(current_database(), 'CREATE'), current_database(),
+  current_setting('synchronous_standby_names')`;

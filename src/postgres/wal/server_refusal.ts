@@ -26,6 +26,7 @@ export function serverRefusal({ settings, server, role }: WalFacts): Refusal | u
   }
   const found = [
     ...levelRefusals(server),
+    ...standbyRefusals(server),
     ...roleRefusals(server, role),
     ...slotRefusals(server, settings.slot),
   ];
@@ -46,6 +47,7 @@ export const SERVER_WIDE: ReadonlySet<string> = new Set([
   "WAL_POOLER",
   "WAL_STANDBY",
   "WAL_LEVEL",
+  "WAL_SYNCHRONOUS",
   "WAL_ROLE",
   "WAL_NO_SLOT",
   "WAL_SLOT_TAKEN",
@@ -58,6 +60,18 @@ function levelRefusals({ walLevel }: WalServer): readonly Refusal[] {
     "server (a managed one has a parameter for it: rds.logical_replication on RDS and Aurora, " +
     "cloudsql.logical_decoding on Cloud SQL)";
   return [{ code: "WAL_LEVEL", state, hint: sql.join("\n"), sql }];
+}
+
+/**
+ * With `*` commits would wait until we have made them durable, and we wait until they are visible:
+ * for ever. No other name is ours.
+ */
+function standbyRefusals({ standbyNames }: WalServer): readonly Refusal[] {
+  if (!standbyNames.includes("*")) return [];
+  const state = `synchronous_standby_names is ${standbyNames}, which would make driftless a ` +
+    "standby that commits wait for: name the standbys instead";
+  const sql = ["ALTER SYSTEM SET synchronous_standby_names = 'name_of_your_standby';"];
+  return [{ code: "WAL_SYNCHRONOUS", state, hint: sql.join("\n"), sql }];
 }
 
 function roleRefusals({ mayReplicate }: WalServer, role: string): readonly Refusal[] {

@@ -21,7 +21,7 @@ export interface SlotWatch {
  * Looks at the slot now and then: warns of what it keeps (SLOT_LAGS) and that it may be lost
  * (SLOT_UNRESERVED), once for each turn for the worse, and drops it when it keeps more than
  * `maxSlotLag`: a full disk would stop the database. Endless; fails with RetryableError SLOT_MISSING,
- * SLOT_LOST, SLOT_DROPPED. A look that fails is passed over.
+ * SLOT_LOST, SLOT_DROPPED, and 57P03 of a server that shuts down. Another look that fails is passed over.
  */
 export async function watchSlot(watch: SlotWatch, signal: AbortSignal): Promise<never> {
   const { database, settings, observe, letGo, everyMs = EVERY_MS } = watch;
@@ -43,7 +43,7 @@ export async function watchSlot(watch: SlotWatch, signal: AbortSignal): Promise<
             `(${slot.invalid ?? slot.walStatus}); it is made anew`,
         );
       }
-      if (maxSlotLag > 0 && slot.retained > BigInt(maxSlotLag)) await drop(slot.retained);
+      if (maxSlotLag > 0 && slot.retained > BigInt(maxSlotLag)) await drop(slot);
       const now = warningsOf(slot, maxSlotLag);
       for (const [code, message] of now) {
         if (!before.has(code)) observe({ type: "warning", code, message });
@@ -53,15 +53,18 @@ export async function watchSlot(watch: SlotWatch, signal: AbortSignal): Promise<
     await sleep(everyMs, signal);
   }
 
-  async function drop(retained: bigint): Promise<never> {
+  async function drop({ retained, restart = 0n, confirmed }: SlotState): Promise<never> {
     await letGo();
     await dropSlot(database, name, signal);
+    // From where the oldest transaction began that was open at the confirmed position.
+    const behind = restart + retained - confirmed;
+    const why = behind * 2n > retained
+      ? "the sinks were behind by as much"
+      : "a transaction has been open for so long";
     const message =
-      `Dropped replication slot "${name}": it kept ${sizeText(retained)} of WAL, more ` +
-      `than source.wal.maxSlotLag (${
-        sizeText(BigInt(maxSlotLag))
-      }) allows, because the sinks were ` +
-      "behind by as much; the indexes are filled anew as soon as the sinks can be written to";
+      `Dropped replication slot "${name}": it kept ${sizeText(retained)} of WAL, more than ` +
+      `source.wal.maxSlotLag (${sizeText(BigInt(maxSlotLag))}) allows, because ${why}; the ` +
+      "indexes are filled anew as soon as the sinks can be written to";
     observe({ type: "warning", code: "SLOT_DROPPED", message });
     throw new RetryableError(
       "SLOT_DROPPED",
@@ -73,6 +76,12 @@ export async function watchSlot(watch: SlotWatch, signal: AbortSignal): Promise<
 
 const EVERY_MS = 10_000;
 
+/**
+ * cannot_connect_now. A server that shuts down waits for whoever reads its WAL; a session that is
+ * paused, because a sink is away, doesn't hear of it.
+ */
+const SHUTTING_DOWN = "57P03";
+
 /** Undefined: it couldn't be looked at. */
 async function look(
   database: Database,
@@ -82,7 +91,7 @@ async function look(
   try {
     return await readSlot(database, name, signal) ?? "missing";
   } catch (error) {
-    if (error instanceof RetryableError) return undefined;
+    if (error instanceof RetryableError && error.code !== SHUTTING_DOWN) return undefined;
     throw error;
   }
 }

@@ -119,7 +119,12 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
       settings,
       observe: context.observe,
       letGo: () => reading[Symbol.asyncDispose](),
-    }, scope).catch((error) => lost.abort(error));
+    }, scope).catch((error) => {
+      if (scope.aborted) return;
+      lost.abort(error);
+      // Nobody may be taking from it for long: it isn't to hold up a server that shuts down.
+      void reading[Symbol.asyncDispose]().catch(() => {});
+    });
     const shapes = await relationShapes(database, tables, scope);
     const held = heldTransactions(database);
     let open: HeldTransaction | undefined;
