@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type postgres from "postgres";
 import { eventually } from "../support/eventually.ts";
 import { type Random, seededRandom } from "../support/stress_random.ts";
+import { allowWal } from "../support/wal.ts";
 import { captures, openScene, type SceneSetup, withTruth } from "./capture_scene.ts";
 
 const DDL = `
@@ -51,7 +52,7 @@ const SHOPS = withTruth(
 );
 
 /** Ways that the shops themselves can be followed by: another one at each start. */
-const WAYS = ["updated_at", "changelog", "sweep"] as const;
+const WAYS = ["updated_at", "changelog", "sweep", "wal"] as const;
 
 function setupOf(shop: typeof WAYS[number]): SceneSetup {
   return {
@@ -79,6 +80,7 @@ test("one index over tables of every level, which change their captures across c
   t.diagnostic(`SEED=${seed}`);
   await using scene = await openScene(DDL);
   await scene.changelog.install(setupOf("changelog"));
+  await allowWal(scene.db);
   const random = seededRandom(seed, "starts");
   {
     await using run = scene.start(setupOf("updated_at"));
@@ -95,7 +97,7 @@ test("one index over tables of every level, which change their captures across c
   );
   try {
     for (let start = 0; start < 8; start++) {
-      await using run = scene.start(setupOf(WAYS[random.between(0, 2)] ?? "sweep"));
+      await using run = scene.start(setupOf(WAYS[random.between(0, 3)] ?? "sweep"));
       await eventually(
         "a run that was anchored",
         () => Promise.resolve(run.events.some(({ type }) => type === "anchored")),

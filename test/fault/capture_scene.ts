@@ -12,7 +12,7 @@ import { loadConfig } from "../../src/config/load.ts";
 import type { SyncEvent } from "../../src/core/events.ts";
 import { type EngineRun, type EngineSetup, startEngine } from "../support/engine_run.ts";
 import { eventually } from "../support/eventually.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { createDatabase, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { type ScriptedSink, scriptedSink } from "../support/scripted_sink.ts";
 import { assertSameDocuments, sqlDocuments } from "../support/truth.ts";
 import { withoutMark } from "../support/without_mark.ts";
@@ -126,8 +126,8 @@ export interface Scene extends AsyncDisposable {
   };
 }
 
-export async function openScene(ddl: string, major: 15 | 18 = 18): Promise<Scene> {
-  const db = await createDatabase(ddl, major);
+export async function openScene(ddl: string, on: 15 | 18 | TestPostgres = 18): Promise<Scene> {
+  const db = await createDatabase(ddl, on);
   const sink = scriptedSink("fake");
   const signal = new AbortController().signal;
   const say = () => {};
@@ -237,13 +237,18 @@ export const STAMPED: Readonly<Record<string, string>> = {
 };
 
 /** The next event of that code, from now on. */
-export async function alarm(run: EngineRun, code: string, from = 0): Promise<string> {
+export async function alarm(
+  run: EngineRun,
+  code: string,
+  from = 0,
+  timeoutMs?: number,
+): Promise<string> {
   return await eventually(`a warning ${code}`, () => {
     const found = run.events.slice(from).find((event) =>
       event.type === "warning" && event.code === code
     );
     return Promise.resolve(found?.type === "warning" ? found.message : undefined);
-  });
+  }, timeoutMs === undefined ? {} : { timeoutMs });
 }
 
 async function configOf({ url, indexes, source }: EngineSetup): Promise<Config> {

@@ -4,6 +4,7 @@ import { captureChangelog } from "../../src/postgres/changelog/stream.ts";
 import { captureOutbox } from "../../src/postgres/outbox/capture_outbox.ts";
 import type { ChangeStream, StreamContext } from "../../src/postgres/stream.ts";
 import { sweepRows } from "../../src/postgres/sweep/row_sweep.ts";
+import { captureWal } from "../../src/postgres/wal/stream.ts";
 import type { OutboxSettings } from "../../src/postgres/ways.ts";
 import type { Random } from "../support/stress_random.ts";
 import { keysetStream, naiveStream } from "./controls.ts";
@@ -13,9 +14,11 @@ import type { Interference } from "./interference.ts";
 import {
   amidEnding,
   amidPreparing,
+  builtUnseen,
   clockAfterListing,
   fencedBySnapshot,
   fencedByXmax,
+  pastKeepalives,
   preparedFromEnded,
   risingXb,
   sweptFromXmax,
@@ -24,6 +27,7 @@ import {
 } from "./mutants.ts";
 
 export interface Place {
+  readonly database: string;
   /** As a role with SELECT alone. */
   readonly readerUrl: string;
   /** The same through PgBouncer in transaction mode. */
@@ -49,6 +53,7 @@ type Spec = Omit<FollowerSpec, "url" | "pooler" | "role" | "seesDeletes">;
 export function crowdFollowers(place: Place): readonly FollowerSpec[] {
   const { ours, pooled, control, mutant } = kinds(place);
   const exact = { seesDeletes: true } as const;
+  const whole = { seesDeletes: true, seesSilent: true } as const;
   return [
     ours({ name: "updated_at", make: polled() }),
     pooled({ name: "updated_at, PgBouncer", make: polled() }),
@@ -58,6 +63,7 @@ export function crowdFollowers(place: Place): readonly FollowerSpec[] {
     ours({ name: "outbox by stamp", make: hinted("stamp"), ...exact }),
     ours({ name: "outbox claimed", make: hinted("mark"), ...exact }),
     ours({ name: "row sweep", make: swept }),
+    ours({ name: "WAL", make: decoded(place, "w1"), ...whole }),
     control({ name: "updated_at > cursor", make: naiveStream }),
     control({ name: "(updated_at, id) > cursor", make: keysetStream }),
     mutant({
@@ -79,6 +85,23 @@ export function crowdFollowers(place: Place): readonly FollowerSpec[] {
       ...exact,
     }),
     mutant({ name: "row sweep from xmax", make: swept, interfere: () => [sweptFromXmax()] }),
+    mutant({
+      name: "WAL acknowledged early",
+      make: decoded(place, "w2"),
+      acknowledgesEarly: true,
+      ...whole,
+    }),
+    mutant({
+      name: "WAL built before it is visible",
+      make: decoded(place, "w3"),
+      interfere: () => [builtUnseen()],
+      ...whole,
+    }),
+    mutant({
+      name: "WAL confirmed by keepalives",
+      make: (context) => pastKeepalives(decoded(place, "w4"), context),
+      ...whole,
+    }),
   ];
 }
 
@@ -100,6 +123,7 @@ export function duelFollowers(place: Place): readonly FollowerSpec[] {
     pooled({ name: "updated_at, PgBouncer", make: polled(), interfere: all }),
     ours({ name: "changelog", make: logged(place, "c1"), seesDeletes: true }),
     ours({ name: "outbox by stamp", make: hinted("stamp"), interfere: all, seesDeletes: true }),
+    ours({ name: "WAL", make: decoded(place, "w5"), seesDeletes: true, seesSilent: true }),
     mutant({
       name: "no pg_prepared_xacts",
       make: polled(),
@@ -150,6 +174,16 @@ function logged({ oid }: Place, consumer: string): FollowerSpec["make"] {
   const settings = { schema: "driftless", consumer, retentionMs: 3_600_000 };
   const tables = [{ table: ITEM.table, id: ITEM.id, oid, key: ["id"] }];
   return (context) => captureChangelog({ settings, tables }, context);
+}
+
+function decoded({ oid, database }: Place, name: string): (context: StreamContext) => ChangeStream {
+  const settings = {
+    slot: `driftless_${database}_${name}`,
+    publication: "driftless",
+    maxSlotLag: 0,
+  };
+  const table = { ...ITEM, oid, key: ["id"], columns: null, seesBefore: true };
+  return (context) => captureWal({ settings, tables: [table] }, context);
 }
 
 function hinted(mode: "xid" | "stamp" | "mark"): FollowerSpec["make"] {

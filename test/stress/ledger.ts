@@ -21,11 +21,13 @@ export interface Verdict {
 }
 
 export interface Ledger {
-  committed(versions: ReadonlyMap<number, number | null>): void;
+  /** `silent`: the rows of somebody who writes past triggers; all their rows are. */
+  committed(versions: ReadonlyMap<number, number | null>, silent?: boolean): void;
   readonly commits: number;
   /** By row: the version that must be in the table now. */
   last(): Map<number, number>;
-  follow(seesDeletes: boolean): Reader;
+  /** `seesSilent`: who doesn't isn't asked for those rows. */
+  follow(seesDeletes: boolean, seesSilent?: boolean): Reader;
 }
 
 /** One follower's part. */
@@ -37,15 +39,17 @@ export interface Reader {
 
 export function openLedger(): Ledger {
   const rows = new Map<number, Commit[]>();
+  const silentRows = new Set<number>();
   let commits = 0;
 
   return {
     get commits(): number {
       return commits;
     },
-    committed(versions) {
+    committed(versions, silent = false) {
       const at = performance.now();
       for (const [id, v] of versions) {
+        if (silent) silentRows.add(id);
         const list = rows.get(id);
         if (list === undefined) rows.set(id, [{ v, at }]);
         else list.push({ v, at });
@@ -60,11 +64,16 @@ export function openLedger(): Ledger {
       }
       return last;
     },
-    follow: (seesDeletes) => reader(rows, seesDeletes),
+    follow: (seesDeletes, seesSilent = false) =>
+      reader(rows, seesDeletes, seesSilent ? new Set() : silentRows),
   };
 }
 
-function reader(rows: ReadonlyMap<number, readonly Commit[]>, seesDeletes: boolean): Reader {
+function reader(
+  rows: ReadonlyMap<number, readonly Commit[]>,
+  seesDeletes: boolean,
+  unseen: ReadonlySet<number>,
+): Reader {
   /** By row: each version that was read, when it was first read. */
   const reads = new Map<number, Commit[]>();
   const deliveries = new Map<number, number>();
@@ -85,6 +94,7 @@ function reader(rows: ReadonlyMap<number, readonly Commit[]>, seesDeletes: boole
       let commits = 0;
       let duplicates = 0;
       for (const [id, list] of rows) {
+        if (unseen.has(id)) continue;
         const seen = reads.get(id) ?? [];
         const claimed = seesDeletes ? list : list.filter(({ v }) => v !== null);
         commits += claimed.length;

@@ -14,7 +14,7 @@ import {
 } from "../../src/postgres/poll/position.ts";
 import { preparedStatement, runningStatement } from "../../src/postgres/poll/statements.ts";
 import type { Arithmetic } from "../../src/postgres/poll/updated_at.ts";
-import type { StreamContext } from "../../src/postgres/stream.ts";
+import type { ChangeStream, StreamContext } from "../../src/postgres/stream.ts";
 import type { Random } from "../support/stress_random.ts";
 import type { Meetings } from "./meetings.ts";
 import type { Interference } from "./interference.ts";
@@ -148,6 +148,54 @@ export function sweptFromXmax(): Interference {
   return {
     after: (statement, rows) =>
       isStart(statement) ? rows.map((row) => row.with(0, row[1] ?? null)) : rows,
+  };
+}
+
+/** WAL: what is decoded is taken to be visible. */
+export function builtUnseen(): Interference {
+  const isSnapshot = ({ text }: Statement) => text === "SELECT pg_current_snapshot()::text";
+  return {
+    after: (statement, rows) => {
+      if (!isSnapshot(statement)) return rows;
+      const xmax = BigInt(rows[0]?.[0]?.split(":")[1] ?? "0") + 1_000_000n;
+      return [[`${xmax}:${xmax}:`]];
+    },
+  };
+}
+
+/** WAL: a keepalive's position is stored, whatever of what came before it is still to be written. */
+export function pastKeepalives(
+  make: (context: StreamContext) => ChangeStream,
+  context: StreamContext,
+): ChangeStream {
+  let alive = 0n;
+  const stream = make({
+    ...context,
+    async replicate(from, signal) {
+      const session = await context.replicate(from, signal);
+      return {
+        get empty(): boolean {
+          return session.empty;
+        },
+        async take(scope, timeoutMs) {
+          const frames = await session.take(scope, timeoutMs);
+          for (const frame of frames) if (frame.kind === "alive") alive = frame.end;
+          return frames;
+        },
+        confirm: (lsn) => session.confirm(lsn),
+        ask: () => session.ask(),
+        [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+      };
+    },
+  });
+  return {
+    ...stream,
+    confirmed() {
+      const { cursor, through } = stream.confirmed();
+      const own = cursor as { readonly lsn: string };
+      const lsn = BigInt(own.lsn) > alive ? own.lsn : String(alive);
+      return { cursor: { ...own, lsn }, through };
+    },
   };
 }
 

@@ -5,7 +5,7 @@ import { installChangelog } from "../support/changelog.ts";
 import { startPgBouncer } from "../support/pgbouncer.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { type Follower, openFollower } from "./follower.ts";
-import { crowdFollowers, duelFollowers } from "./followers.ts";
+import { crowdFollowers, duelFollowers, type Place } from "./followers.ts";
 import { openLedger, type Reader, type Verdict } from "./ledger.ts";
 import { openMeetings } from "./meetings.ts";
 import { SCHEMA } from "./schema.ts";
@@ -13,7 +13,8 @@ import type { Kind } from "./script.ts";
 import { runWriters, type WriterCounts } from "./writers.ts";
 
 /**
- * "crowd": fourteen writers that do all sorts of things at once, and three that mostly prepare.
+ * "crowd": fourteen writers that do all sorts of things at once, three that mostly prepare, one that no
+ * trigger sees, and one whose commits wait for a standby.
  * "duel": the histories that the subtler mutants need, one at a time among short transactions.
  */
 export type Scene = "crowd" | "duel";
@@ -50,7 +51,8 @@ export async function runStress(
 ): Promise<StressReport> {
   await using db = await createDatabase(SCHEMA);
   await installChangelog(db, [{ table: "item" }]);
-  await db.sql.unsafe(`GRANT UPDATE (processed_at) ON claimed TO ${db.readerRole}`);
+  await db.sql.unsafe(`GRANT UPDATE (processed_at) ON claimed TO ${db.readerRole};
+    ALTER ROLE ${db.readerRole} REPLICATION; CREATE PUBLICATION driftless FOR TABLE item`).simple();
   const [item] = await db.sql`SELECT 'item'::regclass::oid::text AS oid`;
   const oid = String(item?.["oid"]);
   await using bouncer = await startPgBouncer(db.url);
@@ -60,10 +62,16 @@ export async function runStress(
   const meetings = openMeetings();
   const ledger = openLedger();
   const followers: { readonly follower: Follower; readonly reader: Reader }[] = [];
-  const place = { readerUrl: db.readerUrl, pooledUrl: pooled.href, meetings, oid };
+  const place: Place = {
+    database: db.name,
+    readerUrl: db.readerUrl,
+    pooledUrl: pooled.href,
+    meetings,
+    oid,
+  };
   for (const spec of (scene === "crowd" ? crowdFollowers : duelFollowers)(place)) {
     if (!only(spec.name)) continue;
-    const reader = ledger.follow(spec.seesDeletes);
+    const reader = ledger.follow(spec.seesDeletes, spec.seesSilent);
     followers.push({ follower: openFollower(spec, { seed, reader, rows }), reader });
   }
   try {
@@ -108,8 +116,8 @@ export async function runStress(
 }
 
 const writerKinds: Readonly<Record<Scene, readonly Kind[]>> = {
-  crowd: [...repeated("ordinary", 14), ...repeated("two-phase", 3)],
-  duel: [...repeated("quick", 4), ...repeated("duellist", 2)],
+  crowd: [...repeated("ordinary", 14), ...repeated("two-phase", 3), "silent", "awaiting"],
+  duel: ["silent", ...repeated("quick", 4), ...repeated("duellist", 2)],
 };
 
 function repeated(kind: Kind, count: number): Kind[] {

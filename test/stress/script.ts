@@ -27,7 +27,11 @@ export interface Script {
   readonly pauseMs: number;
 }
 
-export type Kind = "ordinary" | "two-phase" | "quick" | "duellist";
+/**
+ * "silent": ordinary, under session_replication_role = replica. "awaiting": ordinary, whose commits
+ * wait for a synchronous standby that doesn't come.
+ */
+export type Kind = "ordinary" | "two-phase" | "silent" | "awaiting" | "quick" | "duellist";
 
 /** The transactions of one writer, without end: the same ones for the same numbers. */
 export function scripts(
@@ -35,15 +39,15 @@ export function scripts(
   kind: Kind,
   firstId: number,
 ): Generator<Script, never, void> {
-  return kind === "ordinary" || kind === "two-phase"
-    ? crowded(random, kind, firstId)
-    : orderly(random, kind, firstId);
+  return kind === "quick" || kind === "duellist"
+    ? orderly(random, kind, firstId)
+    : crowded(random, kind, firstId);
 }
 
 /** All sorts of transactions, any number of them at the same time. */
 function* crowded(
   random: Random,
-  kind: "ordinary" | "two-phase",
+  kind: Exclude<Kind, "quick" | "duellist">,
   firstId: number,
 ): Generator<Script, never, void> {
   let nextId = firstId;

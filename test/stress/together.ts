@@ -3,16 +3,20 @@ import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { forget, stopAtExit } from "../support/janitor.ts";
-import { postgresServer } from "../support/postgres.ts";
+import { startPostgres } from "../support/postgres.ts";
 import { pgBouncerProgram } from "../support/toolchain.ts";
 import { type Scene, scenes, type StressOptions, type StressReport } from "./run.ts";
 
-/** Both scenes side by side on one server, each in a process of its own. */
+/** Both scenes side by side on one server, each in a process of its own. The server ends with them. */
 export async function runScenes(
   { seed, seconds }: Pick<StressOptions, "seed" | "seconds">,
   chosen: readonly Scene[] = scenes,
 ): Promise<readonly StressReport[]> {
-  const server = await postgresServer(18);
+  const server = await startPostgres({
+    major: 18,
+    // Nobody waits for a standby there but who asks for it; and it never comes.
+    settings: { synchronous_commit: "local", synchronous_standby_names: "nobody" },
+  });
   // Said once, before anything is started.
   await pgBouncerProgram();
   const env = {
@@ -22,7 +26,7 @@ export async function runScenes(
     DRIFTLESS_TEST_PG18: server.url,
   };
   const stop = new AbortController();
-  const reports = await Promise.all(
+  const running = Promise.all(
     chosen.map((scene) =>
       runScene({ ...env, SCENE: scene }, stop.signal).catch((error) => {
         // What is left of the others would only be waited for.
@@ -31,6 +35,7 @@ export async function runScenes(
       })
     ),
   );
+  const reports = await running.finally(() => server.stop("SIGQUIT"));
   const file = process.env["STRESS_JSON"] ?? "";
   if (file !== "") writeFileSync(file, `${JSON.stringify(reports, null, 2)}\n`);
   return reports;

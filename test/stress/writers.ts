@@ -52,6 +52,11 @@ async function write(
 ): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => undefined, fetch_types: false });
   const run = (text: string) => sql.unsafe<Result[]>(text).simple();
+  const silent = kind === "silent";
+  const committed = (versions: Versions) => ledger.committed(versions, silent);
+  if (silent) await run("SET session_replication_role = replica");
+  if (kind === "awaiting") await run("SET synchronous_commit = on");
+  await using _impatient = kind === "awaiting" ? await lettingGo(url, sql, seed) : undefined;
   const pending: { left: number; readonly name: string; readonly versions: Versions }[] = [];
 
   async function inTurn(script: Script): Promise<void> {
@@ -76,7 +81,7 @@ async function write(
     }
     const versions = new Map<number, number | null>();
     for (const each of script.writes) {
-      for (const [id, v] of written(each, await run(statement(each)))) versions.set(id, v);
+      for (const [id, v] of written(each, await run(statement(each, silent)))) versions.set(id, v);
     }
     if (script.holdMs > 0) await pause(script.holdMs);
     if (script.end === "rollback") {
@@ -84,7 +89,7 @@ async function write(
       counts.rolledBack++;
     } else if (script.end === "commit") {
       await (script.watched ? meet("ending", script, "COMMIT") : run("COMMIT"));
-      ledger.committed(versions);
+      committed(versions);
     } else {
       const name = `w${n}_${counts.transactions}`;
       const prepare = `PREPARE TRANSACTION '${name}'`;
@@ -93,7 +98,7 @@ async function write(
       if (script.alone) {
         await pause(script.preparedMs);
         await run(`COMMIT PREPARED '${name}'`);
-        ledger.committed(versions);
+        committed(versions);
       } else pending.push({ left: script.preparedFor, name, versions });
     }
   }
@@ -114,7 +119,7 @@ async function write(
     for (const entry of pending) entry.left--;
     while (pending[0] !== undefined && (all || pending[0].left < 0)) {
       await run(`COMMIT PREPARED '${pending[0].name}'`);
-      ledger.committed(pending[0].versions);
+      committed(pending[0].versions);
       pending.shift();
     }
   }
@@ -135,14 +140,18 @@ async function write(
 
 type Result = readonly { readonly id?: string; readonly v?: string }[];
 
-function statement({ op, ids, savepoint }: Write): string {
+function statement({ op, ids, savepoint }: Write, silent: boolean): string {
   const list = ids.join(", ");
+  // What the trigger does otherwise.
+  const [columns, values, set] = silent
+    ? [", v, updated_at", ", nextval('item_v'), now()", ", v = nextval('item_v')"]
+    : ["", "", ""];
   const text = op === "insert"
-    ? `INSERT INTO item (id, note) VALUES ${
-      ids.map((id) => `(${id}, 'new')`).join(", ")
+    ? `INSERT INTO item (id, note${columns}) VALUES ${
+      ids.map((id) => `(${id}, 'new'${values})`).join(", ")
     } RETURNING id, v`
     : op === "update"
-    ? `UPDATE item SET note = 'changed' WHERE id IN (${list}) RETURNING id, v`
+    ? `UPDATE item SET note = 'changed'${set} WHERE id IN (${list}) RETURNING id, v`
     : `DELETE FROM item WHERE id IN (${list}) RETURNING id, v`;
   if (savepoint === undefined) return text;
   return `SAVEPOINT s; ${text}; ${savepoint === "released" ? "RELEASE s" : "ROLLBACK TO s"}`;
@@ -156,6 +165,29 @@ function written({ op, ids, savepoint }: Write, result: unknown): Versions {
   }
   if (savepoint === "rolled back") return new Map();
   return new Map(rows.map(({ id, v }) => [Number(id), op === "delete" ? null : Number(v)]));
+}
+
+/** Cancels the waiting of that session's commits, each after a while: they are committed all the same. */
+async function lettingGo(url: string, waits: postgres.Sql, seed: number): Promise<AsyncDisposable> {
+  const random = seededRandom(seed, "impatient");
+  const [row] = await waits`SELECT pg_backend_pid()::text AS pid`;
+  const pid = String(row?.["pid"]);
+  const stop = new AbortController();
+  const sql = postgres(url, { max: 1, onnotice: () => undefined, fetch_types: false });
+  const going = (async () => {
+    while (!stop.signal.aborted) {
+      await sql`SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+        WHERE pid = ${pid}::int AND wait_event = 'SyncRep'`;
+      await pause(random.between(50, 300));
+    }
+  })();
+  return {
+    async [Symbol.asyncDispose](): Promise<void> {
+      stop.abort();
+      await going;
+      await sql.end({ timeout: 1 });
+    },
+  };
 }
 
 /** A report that reads for seconds in one snapshot. */

@@ -42,7 +42,7 @@ const parts: readonly Part[] = [
   { name: "contract", runtime: "deno", folders: ["test/contract"], servers: serverNames },
   { name: "property", runtime: "deno", folders: ["test/property"], servers: serverNames },
   { name: "fault", runtime: "deno", folders: ["test/fault"], servers: serverNames },
-  { name: "stress", runtime: "deno", folders: ["test/stress"], servers: ["pg18"] },
+  { name: "stress", runtime: "deno", folders: ["test/stress"], servers: [] },
   { name: "e2e", runtime: "deno", folders: ["test/e2e"], servers: serverNames },
 ];
 

@@ -36,7 +36,9 @@ export async function startStandby(
   const { hostname, port } = new URL(primary.url);
   const server = await launchPostgres(place, {
     hot_standby: "on",
-    primary_conninfo: `host=${hostname} port=${port} user=postgres application_name=${slot}`,
+    // The database: for slots that are copied from there.
+    primary_conninfo:
+      `host=${hostname} port=${port} user=postgres application_name=${slot} dbname=postgres`,
     primary_slot_name: slot,
     // Replayed at once: a query that is in the way is cancelled, as a test may want to see.
     wal_retrieve_retry_interval: "100ms",
