@@ -84,17 +84,14 @@ export async function watchSchema(
   digest: string,
   signal: AbortSignal,
 ): Promise<void> {
-  /** Once the start has seen to the publication. */
-  let published: string | undefined;
   while (true) {
-    await sleep(published === undefined ? FIRST_LOOK_MS : SCHEMA_INTERVAL_MS, signal);
+    await sleep(SCHEMA_INTERVAL_MS, signal);
     const plan = await planSource(database, wishesOf(config), signal).catch((error) => {
       // The stream itself finds out when the source is away.
       if (error instanceof RetryableError) return undefined;
       throw error;
     });
-    if (plan === undefined) continue;
-    if (plan.digest === digest && plan.published === (published ??= plan.published)) continue;
+    if (plan === undefined || plan.digest === digest) continue;
     throw new RetryableError(
       "SCHEMA_CHANGED",
       "Cannot go on with the plans made at the start: the schema has changed since",
@@ -102,7 +99,6 @@ export async function watchSchema(
   }
 }
 
-const FIRST_LOOK_MS = 5_000;
 const SCHEMA_INTERVAL_MS = 60_000;
 /** A guest's statements end. */
 const STATEMENT_TIMEOUT_MS = 60_000;

@@ -7,6 +7,7 @@ import { type Database, quote } from "../postgres/client.ts";
 import type { WalServer } from "../postgres/wal/facts.ts";
 import { loadWal } from "../postgres/wal/load_facts.ts";
 import { dropSlot, readSlot, SLOT_SESSION } from "../postgres/wal/slot.ts";
+import { foreignText, holderText } from "../postgres/wal/slot_text.ts";
 import { openAdmin } from "./source.ts";
 
 export interface WalTarget {
@@ -77,22 +78,12 @@ async function dropOwnSlot(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (first === undefined) return false;
-  if (first.plugin !== "pgoutput" || first.database !== database) {
-    throw new FatalError(
-      "WAL_SLOT_TAKEN",
-      `Cannot drop slot "${name}": it isn't one of driftless in database ${database} (${
-        first.plugin === "physical"
-          ? "physical"
-          : `plugin ${first.plugin}, database ${first.database ?? "none"}`
-      })`,
-      "Name the slot of this config in source.wal.slot.",
-    );
-  }
   for (let looks = 0;; looks++) {
     const slot = await readSlot(admin, name, signal);
     if (slot === undefined) return true;
     const { holder } = slot;
-    if (holder === undefined) {
+    // What isn't ours is refused, whoever reads it.
+    if (holder === undefined || foreignText(slot, database) !== undefined) {
       try {
         await dropSlot(admin, name, signal);
         return true;
@@ -100,11 +91,7 @@ async function dropOwnSlot(
         if (!(error instanceof RetryableError && error.code === "SLOT_ACTIVE")) throw error;
       }
     } else if (looks % SAY_EVERY === 0) {
-      const named = [holder.application, holder.address].filter((each) => each !== "").join(", ");
-      say(
-        `Slot "${name}" is read by pid ${holder.pid}${named === "" ? "" : ` (${named})`}: stop ` +
-          "that driftless. Waiting …",
-      );
+      say(`Slot "${name}" is read by ${holderText(holder)}: stop that driftless. Waiting …`);
     }
     await sleep(LOOK_MS, signal);
   }

@@ -71,4 +71,5 @@ const REOPEN = new Set([
   "SLOT_LOST",
   "SLOT_MISSING",
   "SLOT_DROPPED",
+  "PUBLICATION_CHANGED",
 ]);

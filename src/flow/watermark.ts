@@ -2,6 +2,8 @@
 export interface Watermark<T> {
   /** Enters the next thing of the sequence; call the result when it is done. Idempotent. */
   enter(value: T): () => void;
+  /** Enters something that is done. Those in a row are one entry, of the last value. */
+  pass(value: T): void;
   /** The last value that has no undone one before it; undefined when there is none. */
   readonly reached: T | undefined;
   readonly pending: number;
@@ -13,8 +15,9 @@ export interface Watermark<T> {
  */
 export function watermark<T>(onAdvance: (value: T) => void = () => {}): Watermark<T> {
   interface Entry {
-    readonly value: T;
+    value: T;
     done: boolean;
+    readonly passed?: true;
   }
   let entries: Entry[] = [];
   let head = 0;
@@ -44,6 +47,15 @@ export function watermark<T>(onAdvance: (value: T) => void = () => {}): Watermar
         entry.done = true;
         advance();
       };
+    },
+    pass(value: T): void {
+      const last = entries.at(-1);
+      if (last?.passed === true && head < entries.length) {
+        last.value = value;
+        return;
+      }
+      entries.push({ value, done: true, passed: true });
+      advance();
     },
     get reached(): T | undefined {
       return reached;

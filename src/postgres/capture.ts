@@ -100,7 +100,7 @@ export function openCapture(options: CaptureOptions): ChangeCapture {
     live: (signal) =>
       merged<Delivery<Change>>(
         running.map(({ stream, drained }) => (scope) =>
-          untilDrained(stream.live(AbortSignal.any([scope, drained.signal])), drained.signal)
+          untilDrained(stream, scope, drained.signal)
         ),
         signal,
       ),
@@ -279,13 +279,15 @@ function signaturesOf(ways: ReadonlyMap<string, Way>): ReadonlyMap<string, strin
   return new Map([...ways].map(([id, { signature }]) => [id, signature]));
 }
 
-async function* untilDrained<T>(
-  source: AsyncIterable<T>,
+async function* untilDrained(
+  stream: ChangeStream,
+  scope: AbortSignal,
   drained: AbortSignal,
-): AsyncGenerator<T> {
+): AsyncGenerator<Delivery<Change>> {
   try {
-    yield* source;
+    yield* stream.live(AbortSignal.any([scope, drained]));
   } catch (error) {
     if (!drained.aborted || error !== DRAINED) throw error;
+    await stream.left?.();
   }
 }

@@ -4,12 +4,12 @@ import type { CaptureName, Chance } from "./choose.ts";
 import { type Database, quote } from "./client.ts";
 import type { CaptureTable } from "./documents/paths.ts";
 import type { Refusal } from "./poll/stamps.ts";
-import type { PublicationState, WalFacts, WalServer, WalTableFacts } from "./wal/facts.ts";
+import type { WalFacts, WalServer, WalTableFacts } from "./wal/facts.ts";
 import { identityStatement } from "./wal/identity_statement.ts";
 import { loadWal } from "./wal/load_facts.ts";
 import { publicationSql } from "./wal/publication.ts";
 import { serverRefusal } from "./wal/server_refusal.ts";
-import type { WalSettings, Way } from "./ways.ts";
+import type { WalSettings } from "./ways.ts";
 
 /** What `loadWalFacts` needs of the wishes. */
 export interface WalWishes {
@@ -72,22 +72,13 @@ export function walChance(
         oid: required?.catalog.oid ?? "",
         key: wish.key,
         joinColumns: wish.joinColumns,
-        columns: sentColumns(required, table),
+        // Of a partition with less, what comes under the root's name may look like a whole old row.
+        columns: table.identity === "full" ? sentColumns(required, table) : null,
         seesBefore: table.identity === "full" ||
           wish.joinColumns.every((name) => identity.has(name)),
       },
     },
   };
-}
-
-/** By what tables that the WAL follows are published; "" where none is. */
-export function publishedBy(
-  { server }: WalFacts,
-  ways: ReadonlyMap<string, Pick<Way, "kind">>,
-): string {
-  const followed = [...ways].filter(([, { kind }]) => kind === "wal");
-  if (followed.length === 0) return "";
-  return JSON.stringify(followed.map(([id]) => [id, server?.tables.get(id)?.published]));
 }
 
 const WAL_OFF: Refusal = {
@@ -179,7 +170,7 @@ function publicationRefusal(
     const why = table.owned
       ? `${facts.role} may not create one in this database`
       : `${facts.role} doesn't own the table, so its owner has to publish it`;
-    const sql = publicationSql(settings, publishable(facts, server, publication), false);
+    const sql = publicationSql(settings, publishable(facts, server), false);
     return refuse("WAL_UNPUBLISHED", `there is no ${name}, and ${why}`, sql);
   }
   const alter = `ALTER PUBLICATION ${quote(settings.publication)}`;
@@ -193,7 +184,7 @@ function publicationRefusal(
   if (table.published === undefined) {
     if (publication.owned && table.owned) return undefined;
     const why = publication.owned ? "doesn't own the table" : "doesn't own the publication";
-    const sql = publicationSql(settings, publishable(facts, server, publication), true);
+    const sql = publicationSql(settings, publishable(facts, server), true);
     const state = `${name} lacks it, and ${facts.role} ${why}, so can't add it`;
     return refuse("WAL_UNPUBLISHED", state, sql);
   }
@@ -214,8 +205,7 @@ function publicationRefusal(
 /** What an owner would have to publish: the same for every table, so that it is printed once. */
 function publishable(
   { wanted }: WalFacts,
-  { tables }: WalServer,
-  publication: PublicationState | undefined,
+  { tables, publication }: WalServer,
 ): readonly string[] {
   return [...tables].flatMap(([id, { unfit, identity, published }]) =>
     wanted.has(id) && unfit === undefined && identity !== "nothing" &&

@@ -1,6 +1,8 @@
 import type { Problem } from "../core/problem.ts";
+import { sizeText } from "../core/size_text.ts";
 import type { SlotState, WalFacts } from "./wal/facts.ts";
 import { serverRefusal } from "./wal/server_refusal.ts";
+import { foreignText, holderText } from "./wal/slot_text.ts";
 import type { WalSettings } from "./ways.ts";
 
 /**
@@ -15,9 +17,9 @@ export function inspectWal(
   const { settings, server, wanted } = facts;
   if (settings === undefined || server === undefined) return NOTHING;
   const refusal = serverRefusal(facts);
-  const ours = refusal === undefined || server.slot?.plugin === "pgoutput" &&
-      server.slot.database === server.database
-    ? server.slot
+  const { slot } = server;
+  const ours = slot !== undefined && foreignText(slot, server.database) === undefined
+    ? slot
     : undefined;
   const { publication } = server;
   if (refusal === undefined && followed.length === 0 && ours === undefined) return NOTHING;
@@ -46,15 +48,14 @@ const NOTHING = { lines: [], problems: [] };
 
 function slotLine({ name, walStatus, invalid, retained, safe, holder }: SlotState): string {
   const state = invalid === undefined ? `${STATES[walStatus] ?? walStatus}` : `lost (${invalid})`;
-  const room = safe === undefined ? "" : `; lost when ${sizeText(safe)} more are written`;
+  const room = safe === undefined
+    ? ""
+    : safe <= 0n
+    ? "; lost at the server's next checkpoint"
+    : `; lost when ${sizeText(safe)} more are written`;
   const who = holder === undefined ? "nobody reads it now" : `read by ${holderText(holder)}`;
   const kept = invalid === undefined ? `; ${sizeText(retained)} of WAL are kept for it${room}` : "";
   return `slot "${name}": ${state}; ${who}${kept}`;
-}
-
-function holderText({ pid, application, address }: NonNullable<SlotState["holder"]>): string {
-  const named = [application, address].filter((each) => each !== "").join(", ");
-  return `pid ${pid}${named === "" ? "" : ` (${named})`}`;
 }
 
 /** `pg_replication_slots.wal_status`. */
@@ -119,10 +120,4 @@ function slotProblems(
       "indexes anew",
     remedy,
   )];
-}
-
-/** Of three digits or so: 12.3 MiB, 4.0 GiB. */
-function sizeText(bytes: bigint): string {
-  const mebibytes = Number(bytes) / 1_048_576;
-  return mebibytes < 1024 ? `${mebibytes.toFixed(1)} MiB` : `${(mebibytes / 1024).toFixed(1)} GiB`;
 }

@@ -8,7 +8,7 @@ import { type RequiredTable, requiredTables } from "./changelog/required.ts";
 import { type CaptureName, type Choice, choose, type TableSettings } from "./choose.ts";
 import { changelogChance, type ChangelogFacts, changelogProblems } from "./choose_changelog.ts";
 import { loadOutbox, outboxChance, outboxProblemsOf, type OutboxState } from "./choose_outbox.ts";
-import { loadWalFacts, publishedBy, walChance } from "./choose_wal.ts";
+import { loadWalFacts, walChance } from "./choose_wal.ts";
 import { type Database, quote } from "./client.ts";
 import { blindTables } from "./documents/blind_tables.ts";
 import { type CaptureTable, captureTables, endOf, pathsOf } from "./documents/paths.ts";
@@ -63,11 +63,6 @@ export interface SourcePlan {
   readonly changelogSchema: string | undefined;
   /** What the server says of its WAL, and of those who read it. */
   readonly wal: WalFacts;
-  /**
-   * By what the tables that the WAL follows are published; "" where none is. A table that leaves the
-   * publication is seen here alone: the plans would put it back.
-   */
-  readonly published: string;
   /** Another digest later means that the plans no longer are what would be planned. */
   readonly digest: string;
 }
@@ -149,7 +144,6 @@ export async function planSource(
       ? wishes.changelog?.schema
       : undefined,
     wal: facts.wal,
-    published: publishedBy(facts.wal, first),
     digest: digestOf(served, ways, swept, problems),
   };
 }

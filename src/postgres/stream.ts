@@ -31,6 +31,8 @@ export interface ChangeStream {
   settled?(signal: AbortSignal): Promise<void>;
   /** `confirmed().cursor` of this or a later moment is stored in every sink. Never throws. */
   stored?(cursor: Json): void;
+  /** Its tables are followed another way by now: nothing is asked of it again. Lets go of what it holds. */
+  left?(): Promise<void>;
   /** A seed is about to read its first row: what becomes visible from now on has to be delivered. */
   seedBegins?(): void;
 }

@@ -1,6 +1,7 @@
 import type { Problem } from "../core/problem.ts";
 import type { WalFacts } from "./wal/facts.ts";
 import { SERVER_WIDE, serverRefusal } from "./wal/server_refusal.ts";
+import { foreignText } from "./wal/slot_text.ts";
 
 /** What is wrong with it as a whole, beside what was told of tables. */
 export function walProblems(
@@ -18,8 +19,7 @@ export function walProblems(
     hint,
   });
   const { slot } = server;
-  const ours = slot !== undefined && !slot.temporary && slot.plugin === "pgoutput" &&
-    slot.database === server.database;
+  const ours = slot !== undefined && foreignText(slot, server.database) === undefined;
   const refusal = serverRefusal(facts);
   const name = `Slot "${settings.slot}"`;
   if (refusal === undefined) {

@@ -303,14 +303,10 @@ test("plans stay what they are when slot and publication are made, and change wh
       1,
       "said, though",
     );
-    equal((await plan()).published, made.published);
     await db.sql`ALTER PUBLICATION driftless DROP TABLE invoice`;
     const left = await plan();
     equal(left.digest, first.digest, "it would be put back");
-    notEqual(left.published, made.published);
     await db.sql`ALTER PUBLICATION driftless ADD TABLE invoice`;
-    const back = await plan();
-    ok(back.published !== made.published && back.published !== left.published);
     await db.sql`ALTER TABLE invoice REPLICA IDENTITY NOTHING`;
     notEqual((await plan()).digest, first.digest);
   } finally {
@@ -403,7 +399,7 @@ test(
     await db.sql`SELECT pg_create_logical_replication_slot(${slot}, 'test_decoding')`;
     const foreign = await drop(admin);
     equal(foreign.code, 1);
-    match(foreign.err, /Cannot drop slot .*: it isn't one of driftless .*plugin test_decoding/);
+    match(foreign.err, /Cannot drop slot .*: it is of the plugin test_decoding, .* isn't ours/);
     equal(await left(), 1);
     equal((await drop(["--nothing"])).code, 2);
     equal((await drop(["--admin-url", "nonsense", "--apply"])).code, 2);

@@ -51,6 +51,25 @@ describe("the watermark", () => {
     equal(marks.reached, 10_001);
     equal(marks.pending, 0);
   });
+
+  test("what passes, done as it comes, is one entry in a row, however much comes behind an undone one", () => {
+    const advances: number[] = [];
+    const marks = watermark<number>((value) => advances.push(value));
+    marks.pass(1);
+    marks.pass(2);
+    const first = marks.enter(2);
+    for (let i = 3; i < 10_000; i++) marks.pass(i);
+    const second = marks.enter(9_999);
+    marks.pass(10_000);
+    equal(marks.pending, 4);
+    equal(marks.reached, 2);
+    second();
+    equal(marks.reached, 2);
+    first();
+    deepEqual(advances, [1, 2, 10_000]);
+    marks.pass(10_001);
+    deepEqual([marks.reached, marks.pending], [10_001, 0]);
+  });
 });
 
 describe("the notice", () => {

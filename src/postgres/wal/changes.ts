@@ -42,8 +42,8 @@ export function shapeOf(relation: Relation, table: ReplicatedTable): Shape | Unf
   if (identity !== "nothing" && !table.key.every(isIdentity)) {
     return { unfit: "its replica identity doesn't hold its key" };
   }
-  const seesBefore = table.joinColumns.every(isIdentity);
-  if (table.seesBefore && !seesBefore) {
+  const toldBefore = table.joinColumns.every(isIdentity);
+  if (table.seesBefore && !toldBefore) {
     return { unfit: "its replica identity told more of its rows when this was planned" };
   }
   const joins = placesOf(table.joinColumns, places);
@@ -54,7 +54,9 @@ export function shapeOf(relation: Relation, table: ReplicatedTable): Shape | Unf
     counted: table.columns === null
       ? undefined
       : placesOf([...table.key, ...table.joinColumns, ...table.columns], places),
-    seesBefore,
+    // A change that comes under the root's name is described with the root's identity, whatever its
+    // partition's is: only the plan knows the weakest of them.
+    seesBefore: table.seesBefore,
   };
 }
 

@@ -1,3 +1,4 @@
+import { RetryableError } from "../../core/errors.ts";
 import type { Observer } from "../../core/events.ts";
 import type { Database } from "../client.ts";
 import type { ReplicatedTable, WalSettings } from "../ways.ts";
@@ -31,8 +32,10 @@ export interface ClaimedSlot {
   /** By `tableId`: what publishes each table. */
   readonly published: ReadonlyMap<string, string>;
   /**
-   * Resolves when everything that isn't sent from `from` on is visible: only then may a seed read its
-   * first row. (older_transactions.ts)
+   * Called when its session has begun. Resolves when everything that isn't sent from `from` on is
+   * visible: only then may a seed read its first row. (older_transactions.ts) Throws RetryableError
+   * SLOT_MOVED when somebody had it between our look and the session: the server begins where the slot
+   * is by then, and says nothing.
    */
   settled(signal: AbortSignal): Promise<void>;
 }
@@ -71,8 +74,9 @@ export async function claimSlot(
     }
   }
   const anew = goesOn ? joining : tables;
+  const from = goesOn ? known.lsn : slot.confirmed;
   return {
-    from: goesOn ? known.lsn : slot.confirmed,
+    from,
     publication: published.publication,
     gaps,
     anew: { at: flushed, tables: anew.map(({ id }) => id), reason: "it is seeded" },
@@ -81,6 +85,8 @@ export async function claimSlot(
       return mark === undefined ? [] : [[id, mark] as const];
     })),
     settled: async (signal) => {
+      const held = await readSlot(managing, name, signal);
+      if (held === undefined || held.confirmed > from) throw moved(name);
       if (anew.length > 0) await untilOlderEnded(managing, say, signal);
     },
   };
@@ -89,7 +95,9 @@ export async function claimSlot(
     if (before !== undefined) await dropSlot(managing, name, signal);
     // Making it waits for them too, and says nothing.
     await untilOlderEnded(managing, say, signal, { everywhere: true });
-    const made = await createSlot(managing, name, signal);
+    // Nor of those that have begun since.
+    const late = setTimeout(() => say(stillMaking(name)), SAY_AFTER_MS);
+    const made = await createSlot(managing, name, signal).finally(() => clearTimeout(late));
     observe({
       type: "warning",
       code: "SLOT_CREATED",
@@ -98,6 +106,21 @@ export async function claimSlot(
     });
     return made;
   }
+}
+
+const SAY_AFTER_MS = 5_000;
+
+function stillMaking(slot: string): string {
+  return `Still making replication slot "${slot}": the server waits until transactions that have ` +
+    "written, in any of its databases, have ended (SELECT pid, datname, xact_start FROM " +
+    "pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start)";
+}
+
+function moved(slot: string): RetryableError {
+  return new RetryableError(
+    "SLOT_MOVED",
+    `Cannot follow the WAL: another process used slot "${slot}" while it was being opened`,
+  );
 }
 
 /** Why the slot can't go on from the stored position; undefined: it can. */

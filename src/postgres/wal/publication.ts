@@ -64,6 +64,33 @@ export async function ensurePublication(
 }
 
 /**
+ * Throws RetryableError PUBLICATION_CHANGED when a table isn't published any more by what published it
+ * (`WalTableFacts.published`, by tableId): between the two it may not have been, and no row says so. A
+ * look that fails is passed over.
+ */
+export async function checkPublication(
+  database: Database,
+  settings: WalSettings,
+  tables: readonly ReplicatedTable[],
+  published: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = settings.publication;
+  try {
+    const [server] = await database.query({ text: SERVER }, signal);
+    const facts = await loadTableFacts(database, Number(server?.[0]), name, tables, signal);
+    const left = tables.filter(({ id }) => facts.tables.get(id)?.published !== published[id]);
+    if (left.length === 0) return;
+    throw new RetryableError(
+      "PUBLICATION_CHANGED",
+      `Cannot follow ${left.map(({ id }) => id).join(", ")} on: publication "${name}" was altered`,
+    );
+  } catch (error) {
+    if (!(error instanceof RetryableError) || error.code === "PUBLICATION_CHANGED") throw error;
+  }
+}
+
+/**
  * What an owner of the publication and the tables has to run. Without `publish_via_partition_root`: with
  * it, a TRUNCATE of a partition isn't sent.
  */

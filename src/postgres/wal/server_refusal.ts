@@ -1,6 +1,7 @@
 import { quote } from "../client.ts";
 import type { Refusal } from "../poll/stamps.ts";
 import type { WalFacts, WalServer } from "./facts.ts";
+import { foreignText } from "./slot_text.ts";
 
 /**
  * What keeps every table from being followed by the WAL; undefined: nothing does. Several reasons are
@@ -87,15 +88,7 @@ function slotRefusals(
   name: string,
 ): readonly Refusal[] {
   if (slot !== undefined) {
-    const what = slot.plugin === "physical"
-      ? "is a physical one"
-      : slot.temporary
-      ? "is another session's temporary one"
-      : slot.database !== database
-      ? `belongs to database ${slot.database ?? "(none)"}`
-      : slot.plugin === "pgoutput"
-      ? undefined
-      : `is of the plugin ${slot.plugin}, not pgoutput`;
+    const what = foreignText(slot, database);
     if (what === undefined) return [];
     const hint = 'Name another one: "wal": { "slot": "driftless_2" }.';
     const state = `the replication slot "${name}" is taken: it ${what}`;

@@ -1,8 +1,9 @@
 import { FatalError, RetryableError } from "../../core/errors.ts";
 import { sleep } from "../../flow/sleep.ts";
-import type { Database, Row } from "../client.ts";
+import { type Database, quote, type Row } from "../client.ts";
 import type { SessionSettings } from "../session_settings.ts";
-import type { SlotHolder, SlotState } from "./facts.ts";
+import type { SlotState } from "./facts.ts";
+import { foreignText, holderText } from "./slot_text.ts";
 
 /** Making a slot waits for every transaction that is running, however long that takes. */
 export const SLOT_SESSION: SessionSettings = { statement_timeout: "0", lock_timeout: "0" };
@@ -67,10 +68,7 @@ export async function dropSlot(
   for (;;) {
     try {
       const [row] = await database.query({ text: DROP, params: [name] }, signal);
-      if (row === undefined) {
-        const left = await readSlot(database, name, signal);
-        if (left !== undefined) throw foreign(left);
-      }
+      if (row === undefined) await refuseForeign(database, name, signal);
       return;
     } catch (error) {
       const code = error instanceof RetryableError || error instanceof FatalError ? error.code : "";
@@ -89,12 +87,6 @@ export async function dropSlot(
       await sleep(AGAIN_MS, signal);
     }
   }
-}
-
-/** Who holds it, for messages. */
-export function holderText({ pid, application, address }: SlotHolder): string {
-  const name = application === "" ? "" : ` (${application})`;
-  return `process ${pid}${name}${address === "" ? "" : ` from ${address}`}`;
 }
 
 const HELD_MS = 10_000;
@@ -122,7 +114,7 @@ function refused(error: unknown, name: string, role: string): unknown {
       return new FatalError(
         "WAL_NOT_PERMITTED",
         `Cannot make slot "${name}": role "${role}" may not use replication`,
-        `ALTER ROLE "${role.replaceAll('"', '""')}" REPLICATION;`,
+        `ALTER ROLE ${quote(role)} REPLICATION;`,
         options,
       );
     case "55000":
@@ -137,15 +129,15 @@ function refused(error: unknown, name: string, role: string): unknown {
   }
 }
 
-function foreign({ name, plugin, database }: SlotState): FatalError {
-  const what = plugin === "physical"
-    ? "it is a physical one"
-    : plugin !== "pgoutput"
-    ? `it is of plugin ${plugin}`
-    : `it is of database ${database}`;
-  return new FatalError(
+/** Throws for a slot of that name that isn't ours to drop. */
+async function refuseForeign(database: Database, name: string, signal: AbortSignal): Promise<void> {
+  const left = await readSlot(database, name, signal);
+  const [server] = await database.query({ text: SERVER }, signal);
+  const what = left && foreignText(left, server?.[2] ?? "");
+  if (what === undefined) return;
+  throw new FatalError(
     "SLOT_FOREIGN",
-    `Cannot drop slot "${name}": ${what}, so it isn't ours`,
+    `Cannot drop slot "${name}": it ${what}, so it isn't ours`,
     "Give another name in source.wal.slot, or drop it by hand if nobody needs it.",
   );
 }
@@ -190,7 +182,8 @@ SELECT s.slot_name, s.plugin, s.database, s.temporary, s.active_pid,
 FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid
 WHERE s.slot_name = $1`;
 
-const SERVER = "SELECT current_setting('server_version_num'), current_user::text";
+const SERVER = "SELECT current_setting('server_version_num'), current_user::text, " +
+  "current_database()::text";
 
 const DROP = `SELECT pg_drop_replication_slot(slot_name)::text FROM pg_replication_slots
 WHERE slot_name = $1 AND plugin = 'pgoutput' AND database = current_database()`;

@@ -1,5 +1,6 @@
 import { RetryableError } from "../../core/errors.ts";
 import type { Observer } from "../../core/events.ts";
+import { sizeText } from "../../core/size_text.ts";
 import { sleep } from "../../flow/sleep.ts";
 import type { Database } from "../client.ts";
 import type { WalSettings } from "../ways.ts";
@@ -13,6 +14,8 @@ export interface SlotWatch {
   readonly observe: Observer;
   /** The slot has to go: ends the session, so that it can be dropped. */
   readonly letGo: () => Promise<void>;
+  /** Looks at what else there is to look at, as often; what it throws ends the watching. */
+  readonly also?: (signal: AbortSignal) => Promise<void>;
   /** 10,000 when absent. */
   readonly everyMs?: number;
 }
@@ -24,7 +27,7 @@ export interface SlotWatch {
  * SLOT_LOST, SLOT_DROPPED, and 57P03 of a server that shuts down. Another look that fails is passed over.
  */
 export async function watchSlot(watch: SlotWatch, signal: AbortSignal): Promise<never> {
-  const { database, settings, observe, letGo, everyMs = EVERY_MS } = watch;
+  const { database, settings, observe, letGo, also, everyMs = EVERY_MS } = watch;
   const { slot: name, maxSlotLag } = settings;
   let before: ReadonlyMap<string, string> = new Map();
   for (;;) {
@@ -50,6 +53,7 @@ export async function watchSlot(watch: SlotWatch, signal: AbortSignal): Promise<
       }
       before = now;
     }
+    await also?.(signal);
     await sleep(everyMs, signal);
   }
 
@@ -125,16 +129,3 @@ function warningsOf(slot: SlotState, maxSlotLag: number): ReadonlyMap<string, st
   }
   return warnings;
 }
-
-/** `512 bytes`, `16 MB`, `1.5 GB`. */
-function sizeText(bytes: bigint): string {
-  let value = Number(bytes);
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${value >= 10 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
-}
-
-const UNITS = ["bytes", "kB", "MB", "GB", "TB"];

@@ -34,11 +34,12 @@ import { walBarrier } from "./barrier.ts";
 import { formatWalCursor, parseWalCursor, type WalCursor, type WalGap } from "./cursor.ts";
 import { type HeldTransaction, heldTransactions } from "./held.ts";
 import { claimSlot } from "./claim_slot.ts";
+import { checkPublication } from "./publication.ts";
 import { decode, unreadable } from "./decode.ts";
 import type { WalSession } from "./session.ts";
 import { SLOT_SESSION } from "./slot.ts";
 import { watchSlot } from "./slot_watch.ts";
-import { relationShapes } from "./shapes.ts";
+import { type RelationShapes, relationShapes } from "./shapes.ts";
 
 export interface WalOptions {
   readonly settings: WalSettings;
@@ -62,7 +63,7 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
     saw: context.saw,
     ask: () => current(session).ask(),
   });
-  const reached = watermark<bigint>((lsn) => moveTo({ lsn }));
+  const reached = watermark<bigint>(moveTo);
 
   return {
     prepare,
@@ -75,6 +76,13 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
       stored = parseWalCursor(json);
       session?.confirm(stored.lsn);
       storedAnew.raise();
+    },
+    async left() {
+      await session?.[Symbol.asyncDispose]();
+      const message = `Replication slot "${settings.slot}" isn't read any more, as no table is ` +
+        "followed by the WAL, and keeps all that is written from now on: `driftless wal drop " +
+        "--apply` removes it";
+      context.observe({ type: "warning", code: "SLOT_UNUSED", message });
     },
   };
 
@@ -103,7 +111,7 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
     return { gaps };
   }
 
-  function moveTo({ lsn }: { readonly lsn: bigint }): void {
+  function moveTo(lsn: bigint): void {
     const { through, ...rest } = current(cursor);
     if (lsn <= rest.lsn) return;
     cursor = { ...rest, lsn, through: barrier.passedBy(lsn) ?? through };
@@ -114,28 +122,34 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
     const reading = current(session);
     const lost = new AbortController();
     const scope = AbortSignal.any([signal, lost.signal]);
-    watchSlot({
+    const { published } = current(cursor);
+    let dropping = false;
+    const watching = watchSlot({
       database: managing,
       settings,
       observe: context.observe,
-      letGo: () => reading[Symbol.asyncDispose](),
+      letGo() {
+        dropping = true;
+        return reading[Symbol.asyncDispose]();
+      },
+      also: (signal) => checkPublication(managing, settings, tables, published, signal),
     }, scope).catch((error) => {
       if (scope.aborted) return;
       lost.abort(error);
       // Nobody may be taking from it for long: it isn't to hold up a server that shuts down.
       void reading[Symbol.asyncDispose]().catch(() => {});
     });
-    const shapes = await relationShapes(database, tables, scope);
     const held = heldTransactions(database);
     let open: HeldTransaction | undefined;
     /** Where the last transaction that was sent as a whole ends. */
     let sent = current(cursor).lsn;
     try {
+      const shapes = await relationShapes(database, tables, scope);
       while (true) {
         const waitMs = Math.min(held.recheckMs() ?? Infinity, barrier.dueMs());
         const frames = held.isFull() ? [] : await reading.take(scope, waitMs);
         for (const frame of frames) {
-          if (frame.kind === "data") await read(frame.payload, scope);
+          if (frame.kind === "data") await read(frame.payload, shapes, scope);
           else if (open === undefined) reach(frame.end);
         }
         if (held.isFull()) await held.pause(scope);
@@ -152,16 +166,27 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
         }
         if (ready.length > 0) barrier.busy();
       }
+    } catch (error) {
+      // The session was let go of to drop the slot: that goes first, and is the reason.
+      if (!dropping) throw error;
+      await watching;
+      scope.throwIfAborted();
+      throw error;
     } finally {
       lost.abort(ENDED);
+      await watching;
     }
 
     function reach(lsn: bigint): void {
       if (lsn > sent) sent = lsn;
-      reached.enter(sent)();
+      reached.pass(sent);
     }
 
-    async function read(payload: Uint8Array, signal: AbortSignal): Promise<void> {
+    async function read(
+      payload: Uint8Array,
+      shapes: RelationShapes,
+      signal: AbortSignal,
+    ): Promise<void> {
       const message = decode(payload);
       switch (message.kind) {
         case "begin":
@@ -180,9 +205,12 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
         case "delete": {
           const transaction = inside(open);
           for (const found of shapes.changesOf(message)) {
-            if ("unfit" in found) await leave([found.id], found.unfit, transaction, signal);
+            if ("unfit" in found) {
+              await leave([found.id], found.unfit, transaction, signal);
+              continue;
+            }
             // Only behind the last change of a transaction its end is reached.
-            else transaction.add({ value: found, ack: reached.enter(sent) });
+            transaction.add({ value: found, ack: reached.enter(sent) });
           }
           break;
         }
