@@ -8,7 +8,7 @@ deno := .tools/node_modules/.bin/deno
 bun := .tools/node_modules/.bin/bun
 export PATH := $(tools)/node_modules/.bin:$(PATH)
 # Which parts `make test` runs (unit bun contract property fault stress e2e), or `make bench`
-# (whole levels documents idle sweeps, and writes when it is named); empty: all.
+# (whole levels documents idle sweeps wal, and writes when it is named); empty: all.
 ONLY ?=
 # What `make stress` replays (empty: a new seed), and for how long.
 SEED ?=

@@ -18,7 +18,7 @@ import process from "node:process";
 import { setTimeout as pause } from "node:timers/promises";
 import postgres from "postgres";
 import { NO_OUTPUT, openSinks } from "../../src/app/sinks.ts";
-import { openSource, watchSchema, wishesOf } from "../../src/app/source.ts";
+import { openReplication, openSource, watchSchema, wishesOf } from "../../src/app/source.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { ChangeCapture, Sink } from "../../src/core/ports.ts";
 import { run } from "../../src/engine/engine.ts";
@@ -32,6 +32,7 @@ import { cleanUp, removeAtExit } from "../support/janitor.ts";
 import { openSearchServer } from "../support/opensearch.ts";
 import { createDatabase, postgresServer, type TestDatabase } from "../support/postgres.ts";
 import { withCleanUp } from "../support/run_command.ts";
+import { allowWal } from "../support/wal.ts";
 import { quantile } from "./process.ts";
 
 const SAMPLES = Number(process.env["SAMPLES"] ?? "300");
@@ -93,6 +94,12 @@ const SUBJECTS: readonly Subject[] = [
   outbox("stamp", { mode: "read", columns: { ...HINTS, stamp: "created_at" } }),
   outbox("mark", { mode: "claim", columns: { ...HINTS, processed: "done" } }),
   outbox("delete", { mode: "claim", delete: true, columns: HINTS }),
+  {
+    name: "WAL (L5)",
+    kind: "wal",
+    source: { capture: "wal", sweeps: false },
+    install: allowWal,
+  },
 ];
 const ALONE: Subject = {
   name: "sweeps alone",
@@ -193,6 +200,7 @@ async function follow(
     levels: plan.levels,
     readers,
     open: (connections, how) => openSource(config, connections, { ...how, applicationName }),
+    replicate: (from, signal) => openReplication(config, applicationName, from, signal),
     applicationName,
     settings: { marginMs: poll.marginMs, lagMs: poll.lagMs, once: false },
     pageSize: poll.pageSize,

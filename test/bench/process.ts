@@ -49,18 +49,26 @@ export function start(
   });
 }
 
-/** A running process's CPU seconds and highest memory so far; undefined when it is gone. */
-export async function usageOf(
-  pid: number,
-): Promise<{ readonly cpuSeconds: number; readonly peakMiB: number } | undefined> {
+/** Of a running process. */
+export interface Usage {
+  readonly cpuSeconds: number;
+  /** Resident memory: now, and the most so far. */
+  readonly nowMiB: number;
+  readonly peakMiB: number;
+}
+
+/** Undefined when it is gone. */
+export async function usageOf(pid: number): Promise<Usage | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const status = await readFile(`/proc/${pid}/status`, "utf8");
-    const peak = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
+    const sizeOf = (name: string) =>
+      Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) / 1024;
     return {
       cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100,
-      peakMiB: Number(peak ?? 0) / 1024,
+      nowMiB: sizeOf("VmRSS"),
+      peakMiB: sizeOf("VmHWM"),
     };
   } catch {
     return undefined;

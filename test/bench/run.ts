@@ -22,10 +22,12 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   idle: ["idle.ts"],
   /** A million rows by their versions, and by their keys. */
   sweeps: ["sweep.ts", "key_sweep.ts"],
+  /** The compiled binary on the write-ahead log: latency, a burst, an outage, an idle slot. */
+  wal: ["wal.ts"],
   /** What following costs the writers: needs pgbench, runs when it is named. */
   writes: ["write_overhead.ts"],
 };
-const UNASKED = ["whole", "levels", "documents", "idle", "sweeps"];
+const UNASKED = ["whole", "levels", "documents", "idle", "sweeps", "wal"];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !Object.hasOwn(PARTS, name));

@@ -20,10 +20,13 @@ export type BenchSink =
   | { readonly type: "sqlite"; readonly path: string };
 
 /** The config of the ceilings' document: user, orders[], orderCount, paidTotal. */
-export function usersConfig(sink: BenchSink, minInterval = "250ms", maxInterval = "5s"): string {
+export function usersConfig(
+  sink: BenchSink,
+  source: Readonly<Record<string, unknown>> = {},
+): string {
   const field = { hasMany: "orders", foreignKey: "user_id" };
   return JSON.stringify({
-    source: { poll: { minInterval, maxInterval } },
+    source,
     sinks: {
       out: sink.type === "sqlite" ? { type: "sqlite", path: sink.path } : {
         type: "opensearch",
