@@ -56,9 +56,11 @@ export async function supervise(
       }
       // Plans that no longer fit are made anew at once; when that doesn't help, not in a busy loop.
       const atOnce = needsReopening(error) && failures === 1;
-      const delayMs = atOnce ? 0 : backoffDelay(failures, BACKOFF);
       const { code, message } = error;
       const planned = isPlanned(error);
+      const backoffMs = atOnce ? 0 : backoffDelay(failures, BACKOFF);
+      // A migration may change one table after the other, each by itself.
+      const delayMs = planned ? Math.min(backoffMs, PLANNED_MS) : backoffMs;
       if (!planned) attempts++;
       const attempt = Math.max(1, attempts);
       const retry = { type: "retry", edge: "run", attempt, delayMs, code, message } as const;
@@ -71,5 +73,7 @@ export async function supervise(
 
 /** A run that lasted this long starts the back-off afresh. */
 const HEALTHY_MS = 60_000;
+/** At most, between two plannings. */
+const PLANNED_MS = 1_000;
 /** Not a busy loop, whatever is wrong. */
 const MIN_RESTART_MS = 250;

@@ -33,6 +33,8 @@ export interface StreamRun extends AsyncDisposable {
   readonly changes: readonly Change[];
   /** The same as `upsert item:1` or `delete item:1`. */
   readonly delivered: readonly string[];
+  /** Of each of them: whether it said that nothing is right behind it. */
+  readonly drained: readonly boolean[];
   /** While false, deliveries are kept; turning it true acknowledges them. */
   acknowledge: boolean;
   /** What it confirms, taken to be stored by that: no later run may begin before it. */
@@ -106,6 +108,7 @@ export async function runStream(
 
   const changes: Change[] = [];
   const delivered: string[] = [];
+  const drained: boolean[] = [];
   const kept: Delivery<Change>[] = [];
   let acknowledging = true;
   let failure: unknown;
@@ -113,6 +116,7 @@ export async function runStream(
     for await (const delivery of stream.live(stop.signal)) {
       const { op, table, key } = delivery.value;
       changes.push(delivery.value);
+      drained.push(delivery.drained === true);
       delivered.push(`${op} ${table.name}:${key.join(",")}`);
       if (acknowledging) delivery.ack();
       else kept.push(delivery);
@@ -127,6 +131,7 @@ export async function runStream(
     events,
     changes,
     delivered,
+    drained,
     get acknowledge(): boolean {
       return acknowledging;
     },

@@ -1,4 +1,4 @@
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { RetryableError } from "../../src/core/errors.ts";
 import type { SyncEvent } from "../../src/core/events.ts";
@@ -47,19 +47,12 @@ function failing(error: Error): Pipeline & AsyncDisposable {
   };
 }
 
-test("attempts are counted anew after a run that worked, and planning anew is none", async () => {
-  const away = new RetryableError("ECONNREFUSED", "Cannot query Postgres: connection refused");
-  const changed = new RetryableError("SCHEMA_CHANGED", "Cannot go on: the schema has changed");
+/** What a supervisor says of runs that go like this, one after the other. */
+async function supervised(
+  runs: readonly (() => Pipeline & AsyncDisposable)[],
+): Promise<readonly SyncEvent[]> {
   const stop = new AbortController();
-  const script: (() => Pipeline & AsyncDisposable)[] = [
-    () => failing(changed),
-    () => failing(away),
-    () => {
-      throw away;
-    },
-    () => failing(changed),
-    () => failing(away),
-  ];
+  const script = [...runs];
   const events: SyncEvent[] = [];
   await supervise(
     (signal) => {
@@ -80,6 +73,21 @@ test("attempts are counted anew after a run that worked, and planning anew is no
     stop.signal,
     new AbortController().signal,
   );
+  return events;
+}
+
+test("attempts are counted anew after a run that worked, and planning anew is none", async () => {
+  const away = new RetryableError("ECONNREFUSED", "Cannot query Postgres: connection refused");
+  const changed = new RetryableError("SCHEMA_CHANGED", "Cannot go on: the schema has changed");
+  const events = await supervised([
+    () => failing(changed),
+    () => failing(away),
+    () => {
+      throw away;
+    },
+    () => failing(changed),
+    () => failing(away),
+  ]);
   const said = events.flatMap((event) =>
     event.type === "retry"
       ? [[event.code, event.planned === true ? "planned" : event.attempt]]
@@ -95,4 +103,12 @@ test("attempts are counted anew after a run that worked, and planning anew is no
     ["SCHEMA_CHANGED", "planned"],
     ["ECONNREFUSED", 1],
   ]);
+});
+
+test("many tables that change one after the other don't keep it waiting longer and longer", async () => {
+  const changed = new RetryableError("TABLE_TRUNCATED", "Cannot follow public.t on");
+  const events = await supervised(Array.from({ length: 8 }, () => () => failing(changed)));
+  const delays = events.flatMap((event) => event.type === "retry" ? [event.delayMs] : []);
+  equal(delays.length, 8);
+  ok(Math.max(...delays) <= 1_000, delays.join(", "));
 });

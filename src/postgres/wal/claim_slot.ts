@@ -1,6 +1,7 @@
 import { RetryableError } from "../../core/errors.ts";
 import type { Observer } from "../../core/events.ts";
 import type { Database } from "../client.ts";
+import { sourceChanged } from "../identity.ts";
 import type { ReplicatedTable, WalSettings } from "../ways.ts";
 import { serverStatement } from "../changelog/statements.ts";
 import type { WalCursor, WalGap } from "./cursor.ts";
@@ -56,15 +57,19 @@ export async function claimSlot(
   const known = found?.slot === name ? found : undefined;
   const joining = tables.filter(({ id }) => known?.published[id] !== marks.get(id));
   const before = await readSlot(managing, name, signal);
+  // Flushed: no crash takes it back. Read before what is waited for, so that everything committed
+  // before it is visible then.
+  const [server] = await managing.query(serverStatement(), signal);
+  const flushed = BigInt(server?.[3] ?? 0);
+  // What was decoded was flushed.
+  if (known !== undefined && known.lsn > flushed) {
+    throw sourceChanged(`its WAL ends at ${flushed}, before ${known.lsn}: it went back in time`);
+  }
   const lost = known === undefined
     ? undefined
     : lostBy(known, before, published, joining.length > 0);
   const goesOn = known !== undefined && lost === undefined;
   const slot = goesOn && before !== undefined ? before : await makeAnew();
-  // Flushed: no crash takes it back. Read before what is waited for, so that everything committed
-  // before it is visible then.
-  const [server] = await managing.query(serverStatement(), signal);
-  const flushed = BigInt(server?.[3] ?? 0);
   const gaps = new Map<string, string>();
   for (const [id, mark] of Object.entries(known?.published ?? {})) {
     const now = marks.get(id);

@@ -9,7 +9,16 @@ import { isVisibleXid } from "./visible.ts";
 export interface HeldTransaction {
   /** Where its commit record begins, in bytes. */
   readonly commit: bigint;
+  /** 32 bits, as the WAL holds it. */
+  readonly xid: number;
   add(delivery: Delivery<Change>): void;
+  /**
+   * Something in it concerns no document as they are planned now. Enters it once; what that gave is
+   * called when it is visible: another plan's seed, behind that position, will see it.
+   */
+  pass(enter: () => () => void): void;
+  /** Resolves when it is visible. */
+  visible(signal: AbortSignal): Promise<void>;
   /** No more will come. */
   end(): void;
 }
@@ -30,6 +39,7 @@ export interface HeldTransactions {
 interface Held {
   readonly xid: number;
   deliveries: Delivery<Change>[];
+  seen: (() => void) | undefined;
   isVisible: boolean;
   hasEnded: boolean;
 }
@@ -41,25 +51,43 @@ interface Held {
 export function heldTransactions(database: Database): HeldTransactions {
   let all: Held[] = [];
   let count = 0;
-  /** Looks since something became visible. */
+  /** Looks in vain since something became visible, or since nothing was held. */
   let looks = 0;
 
   return {
     begin(xid: number, commit: bigint): HeldTransaction {
-      const held: Held = { xid, deliveries: [], isVisible: false, hasEnded: false };
+      const held: Held = {
+        xid,
+        deliveries: [],
+        seen: undefined,
+        isVisible: false,
+        hasEnded: false,
+      };
       all.push(held);
       return {
         commit,
+        xid,
         add(delivery: Delivery<Change>): void {
           held.deliveries.push(delivery);
           count++;
+        },
+        pass(enter: () => () => void): void {
+          if (held.seen !== undefined || held.isVisible) return;
+          held.seen = enter();
+          count++;
+        },
+        async visible(signal: AbortSignal): Promise<void> {
+          for (let waitMs = 1; !held.isVisible; waitMs = Math.min(waitMs * 2, MAX_RECHECK_MS)) {
+            held.isVisible = isVisibleXid(xid, await readSnapshot(database, signal));
+            if (!held.isVisible) await sleep(waitMs, signal);
+          }
         },
         end: () => void (held.hasEnded = true),
       };
     },
 
     async visible(signal: AbortSignal): Promise<readonly Delivery<Change>[]> {
-      if (all.some(({ isVisible, deliveries }) => !isVisible && deliveries.length > 0)) {
+      if (all.some((held) => !held.isVisible && isWaiting(held))) {
         const snapshot = await readSnapshot(database, signal);
         for (const held of all) held.isVisible ||= isVisibleXid(held.xid, snapshot);
       }
@@ -68,10 +96,14 @@ export function heldTransactions(database: Database): HeldTransactions {
         if (!held.isVisible) continue;
         for (const delivery of held.deliveries) ready.push(delivery);
         held.deliveries = [];
+        if (held.seen === undefined) continue;
+        count--;
+        held.seen();
+        held.seen = undefined;
       }
-      all = all.filter(({ hasEnded, deliveries }) => !hasEnded || deliveries.length > 0);
+      all = all.filter((held) => !held.hasEnded || isWaiting(held));
       count -= ready.length;
-      looks = ready.length > 0 ? 0 : looks + 1;
+      looks = count === 0 || ready.length > 0 ? 0 : looks + 1;
       return ready;
     },
 
@@ -85,7 +117,11 @@ export function heldTransactions(database: Database): HeldTransactions {
   }
 }
 
-async function readSnapshot(database: Database, signal: AbortSignal): Promise<Snapshot> {
+function isWaiting({ deliveries, seen }: Held): boolean {
+  return deliveries.length > 0 || seen !== undefined;
+}
+
+export async function readSnapshot(database: Database, signal: AbortSignal): Promise<Snapshot> {
   const [row] = await database.query({ text: "SELECT pg_current_snapshot()::text" }, signal);
   return parseSnapshot(row?.[0] ?? "");
 }

@@ -19,7 +19,13 @@
  * - A truncate, or rows that don't show their key: said in the stored cursor (`gaps`), in front of
  *   which the position stays; when that is stored everywhere the run ends, and the next `prepare`
  *   reports it. From there on what came with it, or before, is passed over: the index is filled anew.
- *   A crash before that meets it again.
+ *   A crash before that meets it again. There may be many in a row (an identity that was raised since):
+ *   a table that is filled anyhow is passed over where the fillings see the transaction.
+ * - An update that shows in no document is passed over while its commit waits for a standby, and a plan
+ *   that shows it fills the index meanwhile: the position waits for it all the same.
+ * - A partition comes with the transaction that made it, and nobody sees yet what it is a part of: it is
+ *   asked for when that is visible.
+ * - Slot or publication are altered behind our back: looked at when the session is there, and then on.
  */
 import type { Change } from "../../core/change.ts";
 import type { Delivery } from "../../core/delivery.ts";
@@ -28,17 +34,19 @@ import type { Json } from "../../core/json.ts";
 import { notice } from "../../flow/notice.ts";
 import { watermark } from "../../flow/watermark.ts";
 import { fitting } from "../poll/fitting.ts";
+import type { Snapshot } from "../changelog/snapshot.ts";
 import type { ChangeStream, Prepared, StreamContext, StreamStart } from "../stream.ts";
 import type { ReplicatedTable, WalSettings } from "../ways.ts";
 import { walBarrier } from "./barrier.ts";
 import { formatWalCursor, parseWalCursor, type WalCursor, type WalGap } from "./cursor.ts";
-import { type HeldTransaction, heldTransactions } from "./held.ts";
+import { type HeldTransaction, heldTransactions, readSnapshot } from "./held.ts";
 import { claimSlot } from "./claim_slot.ts";
 import { checkPublication } from "./publication.ts";
 import { decode, unreadable } from "./decode.ts";
 import type { WalSession } from "./session.ts";
 import { SLOT_SESSION } from "./slot.ts";
 import { watchSlot } from "./slot_watch.ts";
+import { isVisibleXid } from "./visible.ts";
 import { type RelationShapes, relationShapes } from "./shapes.ts";
 
 export interface WalOptions {
@@ -55,6 +63,8 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
   let cursor: WalCursor | undefined;
   /** What `prepare` has seen to: those tables are filled anew, from behind there. */
   let reported: readonly WalGap[] = [];
+  /** Those that are filled anew whatever the reason, and what the fillings see from the first. */
+  let refilled: { readonly gap: WalGap; readonly seen: Snapshot } | undefined;
   let stored: WalCursor | undefined;
   const storedAnew = notice();
   const barrier = walBarrier({
@@ -108,6 +118,9 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
     // At once: nobody else takes it while the indexes are looked at.
     session = await context.replicate({ slot, publication, from: claimed.from }, signal);
     await claimed.settled(signal);
+    const seen = await readSnapshot(database, signal);
+    const gap = { at: claimed.anew.at, tables: [...gaps.keys()], reason: "it is filled anew" };
+    refilled = { gap, seen };
     return { gaps };
   }
 
@@ -143,10 +156,13 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
     let open: HeldTransaction | undefined;
     /** Where the last transaction that was sent as a whole ends. */
     let sent = current(cursor).lsn;
+    /** The last that is ready, until it is known whether something is right behind it. */
+    let kept: readonly Delivery<Change>[] = [];
     try {
       const shapes = await relationShapes(database, tables, scope);
       while (true) {
-        const waitMs = Math.min(held.recheckMs() ?? Infinity, barrier.dueMs());
+        const keptMs = kept.length === 0 ? Infinity : KEPT_MS;
+        const waitMs = Math.min(held.recheckMs() ?? Infinity, barrier.dueMs(), keptMs);
         const frames = held.isFull() ? [] : await reading.take(scope, waitMs);
         for (const frame of frames) {
           if (frame.kind === "data") await read(frame.payload, shapes, scope);
@@ -158,13 +174,15 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
           cursor = { ...current(cursor), through };
           context.moved();
         }
-        // In the midst of a transaction more is right behind.
-        const ready = await held.visible(scope);
-        const last = open === undefined && reading.empty ? ready.length - 1 : -1;
-        for (const [at, delivery] of ready.entries()) {
-          yield at === last ? { ...delivery, drained: true } : delivery;
-        }
+        const ready = [...kept, ...await held.visible(scope)];
         if (ready.length > 0) barrier.busy();
+        // A commit often comes in a piece of its own behind its last row, and what else comes may
+        // concern nobody: without a word that this was all a batch would wait for more.
+        const more = frames.length > 0 && (open !== undefined || !reading.empty);
+        kept = more ? ready.splice(-1) : [];
+        for (const [at, delivery] of ready.entries()) {
+          yield !more && at === ready.length - 1 ? { ...delivery, drained: true } : delivery;
+        }
       }
     } catch (error) {
       // The session was let go of to drop the slot: that goes first, and is the reason.
@@ -198,13 +216,17 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
           reach(message.end);
           break;
         case "relation":
-          await shapes.meet(message.relation, signal);
+          await shapes.meet(message.relation, () => inside(open).visible(signal), signal);
           break;
         case "insert":
         case "update":
         case "delete": {
           const transaction = inside(open);
-          for (const found of shapes.changesOf(message)) {
+          const changes = shapes.changesOf(message);
+          if (changes.length === 0 && shapes.follows(message.oid)) {
+            transaction.pass(() => reached.enter(sent));
+          }
+          for (const found of changes) {
             if ("unfit" in found) {
               await leave([found.id], found.unfit, transaction, signal);
               continue;
@@ -215,8 +237,10 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
           break;
         }
         case "truncate": {
-          const ids = await shapes.truncated(message.oids, signal);
-          await leave(ids, TRUNCATED, inside(open), signal);
+          const transaction = inside(open);
+          const visible = () => transaction.visible(signal);
+          const ids = await shapes.truncated(message.oids, visible, signal);
+          await leave(ids, TRUNCATED, transaction, signal);
           break;
         }
       }
@@ -227,16 +251,19 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
   async function leave(
     ids: readonly string[],
     reason: string,
-    { commit }: HeldTransaction,
+    { commit, xid }: HeldTransaction,
     signal: AbortSignal,
   ): Promise<void> {
+    const { gap, seen } = current(refilled);
+    // There may be many in a row, as after a change of the identity: one filling has them all.
     const known = (id: string) =>
-      reported.some(({ at, tables: gone }) => commit <= at && gone.includes(id));
+      reported.some(({ at, tables: gone }) => commit <= at && gone.includes(id)) ||
+      gap.tables.includes(id) && isVisibleXid(xid, seen);
     const lost = ids.filter((id) => !known(id));
     if (lost.length === 0) return;
     const before = current(cursor);
     // With those that a restart meets again before this one: two that took turns would go on for ever.
-    const again = reported.filter(({ at }) => at >= before.lsn);
+    const again = [...reported, gap].filter(({ at }) => at >= before.lsn);
     cursor = { ...before, gaps: [...again, { at: commit, tables: lost, reason }] };
     context.moved();
     while (!(stored?.gaps.some(({ at }) => at === commit) ?? false)) await storedAnew.wait(signal);
@@ -257,5 +284,7 @@ function current<T>(value: T | undefined): T {
   return value;
 }
 
+/** How long the last row waits for its commit, in ms. */
+const KEPT_MS = 10;
 const TRUNCATED = "it was truncated";
 const ENDED = new Error("ended");
