@@ -31,7 +31,8 @@ export interface DroppedWal {
 
 /**
  * Drops the slot and the publication of the config: `source.wal`, or with that off what it would be
- * called. Waits until nobody reads the slot, for as long as that takes.
+ * called. Waits half a minute for whoever reads the slot to leave. A publication stays where other slots
+ * may be read by it.
  */
 export async function dropWal(
   config: Config,
@@ -47,7 +48,9 @@ export async function dropWal(
   const slotSql = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots " +
     `WHERE slot_name = '${names.slot}';`;
   if (!target.apply) {
-    const header = "-- driftless wal drop. While driftless doesn't run; in the source's database.";
+    const header =
+      "-- driftless wal drop. While driftless doesn't run; in the source's database.\n" +
+      "-- Not the publication, where another slot is read by it.";
     return { sql: `${header}\n${slotSql}\n${publicationSql}\n`, done: [], left: [] };
   }
   await using admin = openAdmin(config, { ...target, settings: SLOT_SESSION });
@@ -55,7 +58,12 @@ export async function dropWal(
   const done: string[] = [];
   const left: string[] = [];
   const sql: string[] = [];
-  const there = await dropOwnSlot(admin, server, names.slot, target.say, signal);
+  const held = await dropOwnSlot(admin, server, names.slot, target.say, signal);
+  if (held !== undefined) {
+    left.push(`slot "${names.slot}" stays: ${held} reads it; stop that driftless`);
+    return { sql: "", done, left };
+  }
+  const there = server.slot !== undefined;
   done.push(there ? `dropped slot "${names.slot}"` : `there was no slot "${names.slot}"`);
   const kept = await dropPublication(admin, server, publicationSql, signal);
   const publication = `publication "${names.publication}"`;
@@ -69,27 +77,29 @@ export async function dropWal(
   return { sql: sql.map((each) => `${each}\n`).join(""), done, left };
 }
 
-/** Whether there was one. Throws for a slot that isn't of this kind. */
+/** Who holds it, when it has to stay. Throws for a slot that isn't of this kind. */
 async function dropOwnSlot(
   admin: Database,
   { slot: first, database }: WalServer,
   name: string,
   say: (line: string) => void,
   signal: AbortSignal,
-): Promise<boolean> {
-  if (first === undefined) return false;
+): Promise<string | undefined> {
+  if (first === undefined) return undefined;
   for (let looks = 0;; looks++) {
     const slot = await readSlot(admin, name, signal);
-    if (slot === undefined) return true;
+    if (slot === undefined) return undefined;
     const { holder } = slot;
     // What isn't ours is refused, whoever reads it.
     if (holder === undefined || foreignText(slot, database) !== undefined) {
       try {
         await dropSlot(admin, name, signal);
-        return true;
+        return undefined;
       } catch (error) {
         if (!(error instanceof RetryableError && error.code === "SLOT_ACTIVE")) throw error;
       }
+    } else if (looks >= MOST_LOOKS) {
+      return holderText(holder);
     } else if (looks % SAY_EVERY === 0) {
       say(`Slot "${name}" is read by ${holderText(holder)}: stop that driftless. Waiting …`);
     }
@@ -105,6 +115,10 @@ async function dropPublication(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (publication === undefined) return undefined;
+  const others = await otherSlots(admin, signal);
+  if (others.length > 0) {
+    return `other slots of this database may be read by it (${others.join(", ")}). If not:`;
+  }
   if (!publication.owned) return "this role doesn't own it. Its owner runs:";
   const wider = publication.allTables ||
     version >= 150_000 && await sendsSchemas(admin, publication.name, signal);
@@ -118,6 +132,15 @@ async function dropPublication(
     if (!(error instanceof FatalError)) throw error;
     return `${messageOf(error)}. Its owner runs:`;
   }
+}
+
+/** Called when ours is gone. Which publication a slot is read by, nothing says. */
+async function otherSlots(admin: Database, signal: AbortSignal): Promise<readonly string[]> {
+  const rows = await admin.query({
+    text: `SELECT slot_name FROM pg_replication_slots
+ WHERE plugin = 'pgoutput' AND database = current_database() ORDER BY slot_name`,
+  }, signal);
+  return rows.map(([name]) => name ?? "");
 }
 
 async function sendsSchemas(
@@ -134,5 +157,6 @@ async function sendsSchemas(
 }
 
 const LOOK_MS = 250;
-/** Looks: ten seconds. */
+/** Looks: ten seconds, half a minute. */
 const SAY_EVERY = 40;
+const MOST_LOOKS = 120;

@@ -99,11 +99,9 @@ export function recordOf(event: SyncEvent): LogRecord {
       const { edge, attempt, delayMs, code, planned } = event;
       const delay = delayMs < 1000 ? `${Math.round(delayMs)} ms` : seconds(delayMs / 1000);
       const away = edge === WHOLE_RUN ? "" : `${edge} is away: `;
-      const what = code === "SCHEMA_CHANGED"
-        ? "The schema has changed: planning anew"
-        : event.message;
+      const what = code === "SCHEMA_CHANGED" ? "The schema has changed" : event.message;
       const message = planned
-        ? `${what}${delayMs === 0 ? "" : ` in ${delay}`}`
+        ? `${what}: planning anew${delayMs === 0 ? "" : ` in ${delay}`}`
         : `${away}${event.message} (${code}); attempt ${attempt} failed, next in ${delay}`;
       const fields = { edge, attempt, delayMs, code, error: event.message };
       return record(retryLevel(delayMs), message, fields);

@@ -167,11 +167,14 @@ function publicationRefusal(
   });
   if (publication === undefined) {
     if (server.mayCreate && table.owned) return undefined;
-    const why = table.owned
-      ? `${facts.role} may not create one in this database`
-      : `${facts.role} doesn't own the table, so its owner has to publish it`;
-    const sql = publicationSql(settings, publishable(facts, server), false);
-    return refuse("WAL_UNPUBLISHED", `there is no ${name}, and ${why}`, sql);
+    if (table.owned) {
+      const grant = `GRANT CREATE ON DATABASE ${quote(server.database)} TO ${quote(facts.role)};`;
+      const state = `there is no ${name}, and ${facts.role} may not create one in this database`;
+      return refuse("WAL_UNPUBLISHED", state, [grant]);
+    }
+    const state = `there is no ${name}, and ${facts.role} doesn't own the table, so its owner ` +
+      "has to publish it (who may create in this database)";
+    return refuse("WAL_UNPUBLISHED", state, publishingSql(facts));
   }
   const alter = `ALTER PUBLICATION ${quote(settings.publication)}`;
   if (publication.omits.length > 0) {
@@ -184,9 +187,9 @@ function publicationRefusal(
   if (table.published === undefined) {
     if (publication.owned && table.owned) return undefined;
     const why = publication.owned ? "doesn't own the table" : "doesn't own the publication";
-    const sql = publicationSql(settings, publishable(facts, server), true);
-    const state = `${name} lacks it, and ${facts.role} ${why}, so can't add it`;
-    return refuse("WAL_UNPUBLISHED", state, sql);
+    const state = `${name} lacks it, and ${facts.role} ${why}: who owns both, or a superuser, ` +
+      "has to add it";
+    return refuse("WAL_UNPUBLISHED", state, publishingSql(facts));
   }
   // SET TABLE would replace all the others'.
   const whole = [`${alter} DROP TABLE ${id};`, `${alter} ADD TABLE ${id};`];
@@ -200,6 +203,16 @@ function publicationRefusal(
   const unsent = unsentColumns(wish, table, required);
   if (unsent.length === 0) return undefined;
   return refuse("WAL_COLUMNS", `${name} doesn't send its columns ${quoted(unsent)}`, whole);
+}
+
+/** What whoever owns the tables has to run so that they are published; [] when there is none. */
+export function publishingSql(facts: WalFacts): readonly string[] {
+  const { settings, server } = facts;
+  if (settings === undefined || server === undefined) return [];
+  const tables = publishable(facts, server);
+  if (tables.length === 0) return [];
+  const exists = server.publication !== undefined;
+  return publicationSql(settings, tables, exists);
 }
 
 /** What an owner would have to publish: the same for every table, so that it is printed once. */

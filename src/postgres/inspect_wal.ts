@@ -1,6 +1,7 @@
 import type { Problem } from "../core/problem.ts";
 import { sizeText } from "../core/size_text.ts";
 import type { SlotState, WalFacts } from "./wal/facts.ts";
+import { publishingSql } from "./choose_wal.ts";
 import { serverRefusal } from "./wal/server_refusal.ts";
 import { foreignText, holderText } from "./wal/slot_text.ts";
 import type { WalSettings } from "./ways.ts";
@@ -22,13 +23,20 @@ export function inspectWal(
     ? slot
     : undefined;
   const { publication } = server;
-  if (refusal === undefined && followed.length === 0 && ours === undefined) return NOTHING;
+  if (refusal === undefined && followed.length === 0 && ours === undefined) {
+    const sql = publishingSql(facts);
+    const said = told.some(({ code }) => code === "WAL_UNPUBLISHED");
+    if (said || wanted.size === 0 || sql.length === 0) return NOTHING;
+    const state = publication === undefined ? "nothing publishes" : "its publication has none of";
+    return { lines: [`not used: ${state} the tables`, WOULD, ...sql], problems: [] };
+  }
   if (refusal !== undefined && wanted.size === 0 && ours === undefined) return NOTHING;
   const lines = [
     ...(refusal === undefined || told.some(({ code }) => code === refusal.code) ? [] : [
       `not used: ${refusal.state}`,
-      "It would show every change as it happens, deletes and what fires no trigger too (L5).",
+      WOULD,
       ...(refusal.sql.length > 0 ? refusal.sql : [refusal.hint]),
+      ...(server.publication === undefined && !canPublish(facts) ? publishingSql(facts) : []),
       '"wal": false in source: it isn\'t looked at again.',
     ]),
     ...(ours === undefined ? [] : [slotLine(ours)]),
@@ -44,6 +52,14 @@ export function inspectWal(
   return { lines, problems: ours === undefined ? [] : slotProblems(ours, settings) };
 }
 
+/** Whether the role can see to the publication itself, once it may replicate. */
+function canPublish({ server, wanted }: WalFacts): boolean {
+  return server?.mayCreate === true &&
+    [...wanted].every((id) => server.tables.get(id)?.owned !== false);
+}
+
+const WOULD =
+  "It would show every change as it happens, deletes and what fires no trigger too (L5).";
 const NOTHING = { lines: [], problems: [] };
 
 function slotLine({ name, walStatus, invalid, retained, safe, holder }: SlotState): string {
@@ -74,7 +90,9 @@ function publicationLine(
   const what = server?.publication?.allTables === true
     ? "sends all tables"
     : joining.length === 0
-    ? `sends the ${followed.length === 1 ? "table" : `${followed.length} tables`} needed`
+    ? `sends the ${
+      followed.length === 1 ? "table that is" : `${followed.length} tables that are`
+    } followed by it`
     : `run adds ${joining.join(", ")}`;
   return `publication "${settings?.publication}": ${what}`;
 }

@@ -98,7 +98,7 @@ for (const major of [18, 15] as const) {
         // What makes the WAL say where a line was.
         deepEqual(third.sql, ["ALTER TABLE public.line REPLICA IDENTITY FULL;"]);
         match(third.text, new RegExp(`slot "driftless_${db.name}": not there yet, run makes it`));
-        match(third.text, /publication "driftless": sends the 2 tables needed/);
+        match(third.text, /publication "driftless": sends the 2 tables that are followed by it/);
         match(third.text, /^ +at once, at L5 = as the server sends it, without a poll\.$/m);
         doesNotMatch(third.text, /by the next poll/);
         await apply(db, third.sql, /^$/);
@@ -394,6 +394,17 @@ test(
     match(half.err, /dropped slot .*\npublication "driftless" stays: this role doesn't own it/);
     equal(await left(), 1);
     await db.sql.unsafe(half.out);
+
+    // Another config of this database may read the same publication.
+    await make();
+    await db.sql`SELECT pg_create_logical_replication_slot(${`${slot}_2`}, 'pgoutput')`;
+    const shared = await drop(admin);
+    equal(shared.code, 1);
+    match(shared.err, /publication "driftless" stays: other slots .* may be read by it \(.*_2\)/);
+    // With the other slot and the publication of both.
+    equal((await db.sql`SELECT FROM pg_publication`).length, 1);
+    await db.sql`SELECT pg_drop_replication_slot(${`${slot}_2`})`;
+    equal((await drop(admin)).code, 0);
 
     // Another's slot is left alone.
     await db.sql`SELECT pg_create_logical_replication_slot(${slot}, 'test_decoding')`;

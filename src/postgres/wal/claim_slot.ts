@@ -107,7 +107,8 @@ export async function claimSlot(
       type: "warning",
       code: "SLOT_CREATED",
       message: `Made replication slot "${name}": Postgres keeps all WAL that driftless has not ` +
-        "read, also while it doesn't run; `driftless wal drop --apply` removes it",
+        "read, also while it doesn't run, up to max_slot_wal_keep_size (by default without " +
+        "limit); `driftless wal drop --apply` removes it",
     });
     return made;
   }

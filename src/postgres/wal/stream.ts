@@ -269,7 +269,7 @@ export function captureWal({ settings, tables }: WalOptions, context: StreamCont
     while (!(stored?.gaps.some(({ at }) => at === commit) ?? false)) await storedAnew.wait(signal);
     throw new RetryableError(
       reason === TRUNCATED ? "TABLE_TRUNCATED" : "SCHEMA_CHANGED",
-      `Cannot follow ${lost.join(", ")} on: ${reason}; what is made of it is filled anew`,
+      `Cannot follow ${lost.join(", ")} on: ${reason}`,
     );
   }
 }
