@@ -58,7 +58,7 @@ const SETUP: SceneSetup = { indexes: INDEXES, source: { capture: "wal", sweeps: 
 const SEED = Number(process.env["SEED"] ?? randomInt(1_000_000));
 const TRANSACTIONS = Number(process.env["TRANSACTIONS"] ?? "120");
 /** Between two of these all documents are compared. */
-const ROUND = 40;
+const ROUND = 15;
 
 /** One statement, or some that belong together. */
 function statement(random: Random): string {
@@ -66,12 +66,12 @@ function statement(random: Random): string {
   const one = <T>(of: readonly T[]): T => of[random.between(0, of.length - 1)] as T;
   const table = one(["book", "part"]);
   const [id, other, shelf] = [n(70), n(70), one(["NULL", String(n(20))])];
-  if (random.chance(0.03)) {
+  if (random.chance(0.006)) {
     return `TRUNCATE ${one([table, "book, part"])};
       INSERT INTO ${table} (id, shelf_id, name, rank) SELECT g, 1 + g % 20, 'new', g
       FROM generate_series(1, 40) g ON CONFLICT DO NOTHING`;
   }
-  if (random.chance(0.02)) {
+  if (random.chance(0.004)) {
     const identity = one(["FULL", "DEFAULT", "USING INDEX book_by_id"]);
     return `ALTER TABLE book REPLICA IDENTITY ${identity}`;
   }
