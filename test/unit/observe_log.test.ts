@@ -174,12 +174,12 @@ test("a run that is planned anew is said to be that, not an attempt that failed"
   });
   log.at(0, planned(0, "SCHEMA_CHANGED", error));
   log.at(1, planned(310, "SCHEMA_CHANGED", error));
-  const truncated = "Cannot follow public.users on: it was truncated; its indexes are filled anew";
+  const truncated = "Cannot follow public.users on: it was truncated";
   log.at(2, planned(0, "TABLE_TRUNCATED", truncated));
   assert.deepEqual(log.json().map(({ level, message, error }) => [level, message, error]), [
     ["info", "The schema has changed: planning anew", error],
     ["info", "The schema has changed: planning anew in 310 ms", error],
-    ["info", truncated, truncated],
+    ["info", `${truncated}: planning anew`, truncated],
   ]);
   const later = watch();
   later.at(0, planned(20_000, "SCHEMA_CHANGED", error));

@@ -141,7 +141,7 @@ export function captureChangelog(options: ChangelogOptions, context: StreamConte
       if (reported.has(`${xid} ${seq}`)) return [];
       throw new RetryableError(
         "TABLE_TRUNCATED",
-        `Cannot follow ${id} on: it was truncated; its indexes are filled anew`,
+        `Cannot follow ${id} on: it was truncated`,
       );
     }
     const key = k === null || k === undefined ? [] : JSON.parse(k) as (string | null)[];
