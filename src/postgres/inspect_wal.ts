@@ -4,6 +4,7 @@ import type { SlotState, WalFacts } from "./wal/facts.ts";
 import { publishingSql } from "./choose_wal.ts";
 import { serverRefusal } from "./wal/server_refusal.ts";
 import { foreignText, holderText } from "./wal/slot_text.ts";
+import { walWarning } from "./wal_problems.ts";
 import type { WalSettings } from "./ways.ts";
 
 /**
@@ -102,16 +103,9 @@ function slotProblems(
   { maxSlotLag }: WalSettings,
 ): readonly Problem[] {
   const { name, invalid, walStatus, retained, holder } = slot;
-  const warn = (code: string, message: string, hint: string): Problem => ({
-    severity: "warning",
-    code,
-    path: "source.wal",
-    message,
-    hint,
-  });
   const drop = "If it isn't needed any more: driftless wal drop --apply";
   if (invalid !== undefined || walStatus === "lost") {
-    return [warn(
+    return [walWarning(
       "WAL_SLOT_LOST",
       `Slot "${name}" is lost (${invalid ?? "the server has removed its WAL"}): what was ` +
         "changed since can't be read from it",
@@ -123,7 +117,7 @@ function slotProblems(
     ? `Nobody reads it: start driftless.\n${drop}`
     : "Its reader is behind: see its log for what it waits for (a sink, or a transaction).";
   if (walStatus === "unreserved") {
-    return [warn(
+    return [walWarning(
       "WAL_SLOT_UNRESERVED",
       `Slot "${name}" is about to be lost: the server may remove the WAL that it needs at any ` +
         "checkpoint",
@@ -131,7 +125,7 @@ function slotProblems(
     )];
   }
   if (maxSlotLag === 0 || Number(retained) <= maxSlotLag / 2) return [];
-  return [warn(
+  return [walWarning(
     "WAL_SLOT_LAGS",
     `Slot "${name}" keeps ${sizeText(retained)} of WAL on the server's disk; from ` +
       `${sizeText(BigInt(maxSlotLag))} on (source.wal.maxSlotLag) a run drops it, and fills the ` +

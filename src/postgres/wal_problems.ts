@@ -11,13 +11,6 @@ export function walProblems(
 ): readonly Problem[] {
   const { settings, server, wanted } = facts;
   if (settings === undefined || server === undefined) return [];
-  const warn = (code: string, message: string, hint: string): Problem => ({
-    severity: "warning",
-    code,
-    path: "source.wal",
-    message,
-    hint,
-  });
   const { slot } = server;
   const ours = slot !== undefined && foreignText(slot, server.database) === undefined;
   const refusal = serverRefusal(facts);
@@ -27,20 +20,22 @@ export function walProblems(
     if (used || !ours || slot.holder !== undefined) return [];
     const message =
       `${name} keeps WAL on the server's disk, more and more, and no table is followed by it`;
-    return [warn("WAL_SLOT_UNUSED", message, `If it isn't needed any more: ${DROP}`)];
+    return [walWarning("WAL_SLOT_UNUSED", message, `If it isn't needed any more: ${DROP}`)];
   }
   if (ours && !server.inRecovery) {
     const message =
       `${name} keeps WAL on the server's disk, more and more, and it can't be read: ` +
       refusal.state;
     const either = refusal.sql.length > 0 ? refusal.sql.join("\n") : refusal.hint;
-    return [warn(refusal.code, message, `${either}\nOr, if it isn't needed any more: ${DROP}`)];
+    return [
+      walWarning(refusal.code, message, `${either}\nOr, if it isn't needed any more: ${DROP}`),
+    ];
   }
   // Not permitted: a note of `check`. Permitted, and in vain: to be mended.
   const said = told.some(({ code }) => code === refusal.code);
   if (said || wanted.size === 0 || !IN_VAIN.has(refusal.code)) return [];
   const message = `No table is followed by the write-ahead log: ${refusal.state}`;
-  return [warn(refusal.code, message, refusal.hint)];
+  return [walWarning(refusal.code, message, refusal.hint)];
 }
 
 /** What keeps a whole server from it is one error, not one for each table. */
@@ -58,3 +53,8 @@ export function walToldOnce(problems: readonly Problem[]): readonly Problem[] {
 
 const DROP = "driftless wal drop --apply";
 const IN_VAIN: ReadonlySet<string> = new Set(["WAL_NO_SLOT", "WAL_SLOT_TAKEN"]);
+
+/** A warning about the section `source.wal`. */
+export function walWarning(code: string, message: string, hint: string): Problem {
+  return { severity: "warning", code, path: "source.wal", message, hint };
+}

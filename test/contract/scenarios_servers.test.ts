@@ -3,7 +3,6 @@ import { equal, match, ok, rejects } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import postgres from "postgres";
 import type { Config } from "../../src/config/config.ts";
@@ -25,6 +24,7 @@ import {
   type TestPostgres,
 } from "../support/postgres.ts";
 import { startStandby } from "../support/standby.ts";
+import { epochOf } from "../support/stored_epoch.ts";
 import { assertSameDocuments, sqlDocuments, sqliteDocuments } from "../support/truth.ts";
 
 const DDL = `
@@ -425,16 +425,4 @@ async function callsOf(db: TestDatabase): Promise<ReadonlyMap<string, number>> {
     JOIN pg_roles r ON r.oid = s.userid JOIN pg_database d ON d.oid = s.dbid
     WHERE r.rolname = ${db.readerRole} AND d.datname = ${db.name} GROUP BY s.query`;
   return new Map(rows.map(({ query, calls }) => [String(query), Number(calls)]));
-}
-
-interface StoredEpoch {
-  readonly number: number;
-  readonly timeline: number;
-  readonly kind: string;
-}
-
-function epochOf(folder: string): StoredEpoch {
-  using file = new DatabaseSync(join(folder, "driftless.db"), { readOnly: true });
-  const row = file.prepare("SELECT value FROM _checkpoint").get();
-  return JSON.parse(String(row?.["value"])).epoch as StoredEpoch;
 }

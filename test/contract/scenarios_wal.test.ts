@@ -5,7 +5,6 @@
  */
 import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, test } from "node:test";
 import postgres from "postgres";
 import { appConfig, type AppRun, runApp } from "../support/app_run.ts";
@@ -21,6 +20,7 @@ import {
   type TestPostgres,
 } from "../support/postgres.ts";
 import { startStandby } from "../support/standby.ts";
+import { epochOf } from "../support/stored_epoch.ts";
 import { assertSameDocuments, sqlDocuments, sqliteDocuments } from "../support/truth.ts";
 import { allowWal, slotAdvances, slotOf } from "../support/wal.ts";
 
@@ -330,15 +330,4 @@ async function equals(folder: string, sql: postgres.Sql): Promise<void> {
 
 function warnings({ events }: AppRun): string {
   return events.flatMap((event) => event.type === "warning" ? [event.code] : []).join();
-}
-
-interface StoredEpoch {
-  readonly number: number;
-  readonly timeline: number;
-}
-
-function epochOf(folder: string): StoredEpoch {
-  using file = new DatabaseSync(join(folder, "driftless.db"), { readOnly: true });
-  const row = file.prepare("SELECT value FROM _checkpoint").get();
-  return JSON.parse(String(row?.["value"])).epoch as StoredEpoch;
 }

@@ -230,13 +230,7 @@ test(
   "auto takes the WAL where it is permitted, and says whatever keeps one table from it",
   inFolder(async (folder) => {
     await using db = await createDatabase(DDL);
-    const owner = `${db.name}_owner`;
-    await db.sql.unsafe(`
-      CREATE ROLE ${owner} LOGIN REPLICATION;
-      GRANT CREATE ON DATABASE ${db.name} TO ${owner};
-      GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${owner};
-      ALTER TABLE invoice OWNER TO ${owner};
-    `).simple();
+    const owner = await invoiceOwner(db);
     try {
       const config = configOf({ ...db, readerUrl: at(db.url, { user: owner }) });
       const own = await runCheck(folder, config);
@@ -269,13 +263,7 @@ test(
 
 test("plans stay what they are when slot and publication are made, and change when an identity does", async () => {
   await using db = await createDatabase(DDL);
-  const owner = `${db.name}_owner`;
-  await db.sql.unsafe(`
-    CREATE ROLE ${owner} LOGIN REPLICATION;
-    GRANT CREATE ON DATABASE ${db.name} TO ${owner};
-    GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${owner};
-    ALTER TABLE invoice OWNER TO ${owner};
-  `).simple();
+  const owner = await invoiceOwner(db);
   const url = at(db.url, { user: owner });
   const { config } = await loadConfig(
     "c.jsonc",
@@ -416,3 +404,15 @@ test(
     equal((await drop(["--admin-url", "nonsense", "--apply"])).code, 2);
   }),
 );
+
+/** A role that may replicate and publish, and owns one of the two tables. */
+async function invoiceOwner(db: TestDatabase): Promise<string> {
+  const owner = `${db.name}_owner`;
+  await db.sql.unsafe(`
+    CREATE ROLE ${owner} LOGIN REPLICATION;
+    GRANT CREATE ON DATABASE ${db.name} TO ${owner};
+    GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${owner};
+    ALTER TABLE invoice OWNER TO ${owner};
+  `).simple();
+  return owner;
+}

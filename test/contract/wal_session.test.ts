@@ -11,6 +11,7 @@ import {
   type WalSession,
   type WalSessionOptions,
 } from "../../src/postgres/wal/session.ts";
+import { CERTIFICATE, KEY } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   createDatabase,
@@ -474,25 +475,6 @@ function retryable(code: string, message: string | RegExp = ""): (error: unknown
   };
 }
 
-/** For these tests alone; valid for 127.0.0.1 and a hundred years. */
-const KEY = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgrz/+yridxWSEfaFl
-GCj8RlmVvcN8dG9qNADKmlzVMWWhRANCAASvGPZV6WX2uu86iOgII/6zrgWKrWdR
-HS6J12z5N0/Pp4XIDb9MAMlFelA5E+7ZOWu4wFeY3AE7Ytl2ReMrRrXw
------END PRIVATE KEY-----
-`;
-const CERTIFICATE = `-----BEGIN CERTIFICATE-----
-MIIBpTCCAUugAwIBAgIUPyNrBUBuCRx2HAalv1t6XKb/0/0wCgYIKoZIzj0EAwIw
-GTEXMBUGA1UEAwwOZHJpZnRsZXNzIHRlc3QwIBcNMjYxMTIxMTAyMDM4WhgPMjEy
-NjEwMjgxMDIwMzhaMBkxFzAVBgNVBAMMDmRyaWZ0bGVzcyB0ZXN0MFkwEwYHKoZI
-zj0CAQYIKoZIzj0DAQcDQgAErxj2Vell9rrvOojoCCP+s64Fiq1nUR0uidds+TdP
-z6eFyA2/TADJRXpQORPu2TlruMBXmNwBO2LZdkXjK0a18KNvMG0wHQYDVR0OBBYE
-FLKmdes8u9dAW763sLoe7bbfAOtWMB8GA1UdIwQYMBaAFLKmdes8u9dAW763sLoe
-7bbfAOtWMBoGA1UdEQQTMBGHBH8AAAGCCWxvY2FsaG9zdDAPBgNVHRMBAf8EBTAD
-AQH/MAoGCCqGSM49BAMCA0gAMEUCIQD+B1h8narPRHDkAu3jfrXRaRWMxL4tF3fu
-wCqLjOZs1wIgKBCchK3DomSvmym4FRL+/OFV5G09gGyJAlgy7VzTmA4=
------END CERTIFICATE-----
-`;
 const OTHER_CERTIFICATE = `-----BEGIN CERTIFICATE-----
 MIIBtTCCAVugAwIBAgIUWBmEWiI6vPP58Fn9JqwDK7ziiVIwCgYIKoZIzj0EAwIw
 ITEfMB0GA1UEAwwWYW5vdGhlciBkcmlmdGxlc3MgdGVzdDAgFw0yNjExMjEyMDU0

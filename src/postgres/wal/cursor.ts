@@ -1,5 +1,5 @@
-import { FatalError } from "../../core/errors.ts";
 import type { Json } from "../../core/json.ts";
+import { unreadable } from "../poll/cursor.ts";
 import { formatMicros, type Micros, parseMicros } from "../poll/micros.ts";
 
 /** Everything a restart needs. */
@@ -53,12 +53,7 @@ export function parseWalCursor(json: Json): WalCursor {
       gaps: gaps.map(({ at, tables, reason }) => ({ at: BigInt(at), tables, reason })),
     };
   } catch (cause) {
-    throw new FatalError(
-      "CURSOR_UNREADABLE",
-      "Cannot read the stored cursor: another release wrote it, or it was altered",
-      "Run the release that wrote it; or run once with --rebase: every index is then seeded again.",
-      { cause },
-    );
+    throw unreadable(cause);
   }
 }
 
